@@ -1,0 +1,143 @@
+/** The endpoint contract: an endpoint is declared once, and routing, guard, limit and validation are derived from it. */
+import type { Static, TSchema } from 'typebox';
+
+export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
+
+/**
+ * Who may ask. `none`: anybody; `optional`: anybody, a token is read where there is one; `user`: a user's token, guests
+ * excluded; `user-or-guest`: any token; `admin`: a server admin's token; `server`: a signed federation request.
+ */
+export type Auth = 'none' | 'optional' | 'user' | 'user-or-guest' | 'admin' | 'server';
+
+/** Who is asking with an access token. */
+export type Requester = {
+  readonly userId: import('../core/ids.ts').UserId;
+  /** null for a token without a device, as admins can make them. */
+  readonly deviceId: string | null;
+  /** The number of the access token's row; once-only keys of requests without a device hang on it. */
+  readonly tokenId: number;
+  readonly isGuest: boolean;
+  readonly isAdmin: boolean;
+  /** Set where an application service asks. */
+  readonly appserviceId: string | null;
+};
+
+/** What a handler gets. `user` is null only where the auth is `none`, or `optional` and no token came. */
+export type Call<P, Q, B, U> = {
+  readonly params: P;
+  readonly query: Q;
+  readonly body: B;
+  readonly user: U;
+  readonly request: RequestFacts;
+};
+
+/** Facts on the request that are not part of the contract. */
+export type RequestFacts = {
+  readonly id: string;
+  /** The client's address, read through `X-Forwarded-For` only where the listener trusts it. */
+  readonly ip: string;
+  readonly userAgent: string;
+  readonly method: string;
+  /** The raw path and query, tokens included: never log it. */
+  readonly url: string;
+  readonly accessToken: string | null;
+  /** Aborted when the client goes away or the server drains. */
+  readonly signal: AbortSignal;
+};
+
+/** An answer whose JSON text is ready: hot endpoints build it from stored pieces. */
+export class JsonText {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** An answer that is not JSON, or not 200. */
+export class RawReply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Buffer;
+  constructor(status: number, headers: Readonly<Record<string, string>>, body: string | Buffer) {
+    this.status = status;
+    this.headers = headers;
+    this.body = body;
+  }
+}
+
+type UserOf<A extends Auth> = A extends 'none' | 'server' ? null : A extends 'optional' ? Requester | null : Requester;
+
+export type EndpointDeclaration<
+  A extends Auth,
+  P extends TSchema,
+  Q extends TSchema,
+  B extends TSchema,
+  R extends TSchema,
+> = {
+  /** The specification's operation ID, or a name of ours. */
+  readonly name: string;
+  readonly method: Method;
+  /** `/_matrix/client/v3/rooms/:roomId/…`. */
+  readonly path: string;
+  /** Further paths with the same meaning: `r0`, unstable prefixes. */
+  readonly alsoAt?: readonly string[];
+  readonly auth: A;
+  /** The name of a rate limit (`limits.ts`); none where it is left out. */
+  readonly rateLimit?: string;
+  /** Largest body; the kit's default is 1 MiB. */
+  readonly bodyBytesMax?: number;
+  readonly params?: P;
+  readonly query?: Q;
+  readonly body?: B;
+  readonly reply: R;
+  /** A locked account may still call this. */
+  readonly allowsLocked?: boolean;
+  handler(
+    call: Call<Static<P>, Static<Q>, Static<B>, UserOf<A>>,
+  ): Promise<Static<R> | JsonText | RawReply> | Static<R> | JsonText | RawReply;
+};
+
+/** An endpoint with its types forgotten: what the router takes. */
+export type Endpoint = {
+  readonly name: string;
+  readonly method: Method;
+  readonly path: string;
+  readonly alsoAt: readonly string[];
+  readonly auth: Auth;
+  readonly rateLimit: string | null;
+  readonly bodyBytesMax: number;
+  readonly params: TSchema | null;
+  readonly query: TSchema | null;
+  readonly body: TSchema | null;
+  readonly reply: TSchema;
+  readonly allowsLocked: boolean;
+  readonly handler: (call: Call<unknown, unknown, unknown, Requester | null>) => unknown;
+};
+
+const BODY_BYTES_MAX = 1024 * 1024;
+
+/** Declares an endpoint. */
+export function endpoint<
+  A extends Auth,
+  R extends TSchema,
+  P extends TSchema = TSchema,
+  Q extends TSchema = TSchema,
+  B extends TSchema = TSchema,
+>(declaration: EndpointDeclaration<A, P, Q, B, R>): Endpoint {
+  return {
+    name: declaration.name,
+    method: declaration.method,
+    path: declaration.path,
+    alsoAt: declaration.alsoAt ?? [],
+    auth: declaration.auth,
+    rateLimit: declaration.rateLimit ?? null,
+    bodyBytesMax: declaration.bodyBytesMax ?? BODY_BYTES_MAX,
+    params: declaration.params ?? null,
+    query: declaration.query ?? null,
+    body: declaration.body ?? null,
+    reply: declaration.reply,
+    allowsLocked: declaration.allowsLocked ?? false,
+    // The router calls a handler only with values that the schemas of this very declaration let through.
+    handler: declaration.handler as Endpoint['handler'],
+  };
+}
