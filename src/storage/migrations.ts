@@ -1,0 +1,74 @@
+/**
+ * The schema's version and its way up. Each migration is one script in one transaction that also writes its version, so
+ * that a start that was killed half way goes on where it stopped.
+ */
+import type { Database } from './database.ts';
+import { SCHEMA_1 } from './schema-1.ts';
+import { sql } from './sql.ts';
+
+export type Migration = {
+  readonly version: number;
+  /** The oldest schema version whose program can still work on the result. */
+  readonly compatibleFrom: number;
+  readonly title: string;
+  /** SQL with the placeholders `{bigint_key}`, `{blob}` and `{rowless}` where the databases differ. */
+  readonly script: string;
+};
+
+export const MIGRATIONS: readonly Migration[] = [
+  { version: 1, compatibleFrom: 1, title: 'the first schema', script: SCHEMA_1 },
+];
+
+/** The newest schema that this program knows. */
+export const SCHEMA_VERSION = MIGRATIONS.at(-1)!.version;
+
+/** A database that can also run scripts; only migrations need that. */
+export type MigratableDatabase = Database & { script(text: string): Promise<void> };
+
+const DIALECT_WORDS = {
+  sqlite: { '{bigint_key}': 'integer primary key', '{blob}': 'blob', '{rowless}': ' without rowid' },
+  postgres: { '{bigint_key}': 'bigint primary key', '{blob}': 'bytea', '{rowless}': '' },
+} as const;
+
+function scriptFor(migration: Migration, dialect: 'sqlite' | 'postgres'): string {
+  let text = migration.script;
+  for (const [word, meaning] of Object.entries(DIALECT_WORDS[dialect])) text = text.replaceAll(word, meaning);
+  // `integer` is four bytes on PostgreSQL and eight on SQLite.
+  if (dialect === 'postgres') text = text.replaceAll(/\binteger\b/g, 'bigint');
+  return `begin;
+${text}
+update schema_version set version = ${migration.version}, compatible_from = ${migration.compatibleFrom};
+commit;`;
+}
+
+/**
+ * Brings the database to the newest schema.
+ *
+ * @throws Error where the database was written by a newer program that this one is not compatible with
+ */
+export async function migrate(
+  db: MigratableDatabase,
+  log: { info(message: string, fields?: object): void },
+  migrations: readonly Migration[] = MIGRATIONS,
+): Promise<void> {
+  await db.script(
+    `create table if not exists schema_version (version bigint not null, compatible_from bigint not null);
+     insert into schema_version select 0, 0 where not exists (select 1 from schema_version);`,
+  );
+  const found = await db.first<{ version: number; compatible_from: number }>(
+    sql`select version, compatible_from from schema_version`,
+  );
+  const { version, compatible_from: compatibleFrom } = found!;
+  const newest = migrations.at(-1)!.version;
+  if (compatibleFrom > newest) {
+    throw new Error(
+      `The database has schema version ${version}, which needs a program that knows at least version ${compatibleFrom}; ` +
+        `this one knows ${newest}. Install the newer release again, or restore a backup from before the upgrade.`,
+    );
+  }
+  for (const migration of migrations) {
+    if (migration.version <= version) continue;
+    if (version > 0) log.info(`Migrating the database: ${migration.title}`, { schemaVersion: migration.version });
+    await db.script(scriptFor(migration, db.dialect));
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * The log's positions, and those who wait for them. A position is given out when a change is prepared and becomes
+ * visible when all before it are on disk, so that a reader never skips a change that commits late.
+ */
+import type { UserId } from '../core/ids.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Database } from '../storage/database.ts';
+import { readReservation, reserve } from '../storage/stream-positions.ts';
+
+/** The number of a change in the log. Opaque: compare it, hand it on, never calculate with it. */
+export type StreamPosition = number;
+
+/** What a change is about; whoever reads the log chooses by it. */
+export type Change = {
+  readonly kind: 'event' | 'receipt' | 'typing' | 'account-data' | 'presence' | 'to-device' | 'device-list' | 'push-rules';
+  readonly position: StreamPosition;
+  /** Set where the change happened in a room. */
+  readonly roomNo: number | null;
+  /** Who should wake up. Read at once, never kept. */
+  readonly users: ReadonlySet<UserId> | readonly UserId[];
+};
+
+type Waiter = { wake(): void };
+
+const BLOCK = 65_536;
+const BLOCK_LOW = 16_384;
+const WRITER = 'main';
+
+export class Stream {
+  readonly #db: Database;
+  readonly #clock: Clock;
+  readonly #waiters = new Map<UserId, Set<Waiter>>();
+  readonly #listeners = new Set<(change: Change) => void>();
+  /** Positions given out whose change is not visible yet, in order; true once its change is on disk. */
+  readonly #open = new Map<StreamPosition, boolean>();
+  readonly #held: Change[] = [];
+  #last: StreamPosition;
+  #visible: StreamPosition;
+  #lastBackwards: StreamPosition;
+  #reserved: number;
+  #reservedBackwards: number;
+  #reserving: Promise<void> | null = null;
+
+  private constructor(deps: { db: Database; clock: Clock }, start: number, startBackwards: number) {
+    this.#db = deps.db;
+    this.#clock = deps.clock;
+    this.#last = start;
+    this.#visible = start;
+    this.#lastBackwards = startBackwards;
+    this.#reserved = start;
+    this.#reservedBackwards = startBackwards;
+  }
+
+  /** Opens the log behind the last position that any earlier start may have given out. */
+  static async open(deps: { db: Database; clock: Clock }): Promise<Stream> {
+    const found = await readReservation(deps.db, WRITER);
+    const stream = new Stream(deps, found.reserved, found.reservedBackwards);
+    stream.firstPosition = found.reserved;
+    await stream.#reserve();
+    return stream;
+  }
+
+  /** Where the log stood when this process opened it: what is older must be looked up in the database. */
+  firstPosition: StreamPosition = 0;
+
+  /** The newest position that readers may see. */
+  get current(): StreamPosition {
+    return this.#visible;
+  }
+
+  /** Gives out the next position. Must be followed by `publish` or `release` with it. */
+  issue(): StreamPosition {
+    const position = ++this.#last;
+    assertReserved(position <= this.#reserved);
+    if (position > this.#reserved - BLOCK_LOW) void this.#reserve();
+    this.#open.set(position, false);
+    return position;
+  }
+
+  /** Gives out a number that is no change of the log: for events without a place in it. */
+  issueNumber(): number {
+    const position = this.issue();
+    this.release(position);
+    return position;
+  }
+
+  /** Gives out a position before all others: for history that was fetched later. */
+  issueBackwards(): StreamPosition {
+    const position = --this.#lastBackwards;
+    assertReserved(position >= this.#reservedBackwards);
+    if (position < this.#reservedBackwards + BLOCK_LOW) void this.#reserve();
+    return position;
+  }
+
+  /** Tells that a change is on disk. Those who wait wake up when all changes before it are, too. */
+  publish(change: Change): void {
+    this.#held.push(change);
+    this.release(change.position);
+  }
+
+  /** Gives a position back: its change is on disk already told of, or never came to be. */
+  release(position: StreamPosition): void {
+    this.#open.set(position, true);
+    // A map keeps the order in which its keys came, and positions come in order.
+    for (const [open, isDone] of this.#open) {
+      if (!isDone) break;
+      this.#open.delete(open);
+      this.#visible = open;
+    }
+    this.#tell();
+  }
+
+  #tell(): void {
+    if (this.#held.length === 0) return;
+    const told = this.#held.filter((change) => change.position <= this.#visible);
+    if (told.length === 0) return;
+    const kept = this.#held.filter((change) => change.position > this.#visible);
+    this.#held.splice(0, this.#held.length, ...kept);
+    for (const change of told) {
+      for (const listener of this.#listeners) listener(change);
+      this.#wake(change.users);
+    }
+  }
+
+  #wake(users: Change['users']): void {
+    if (this.#waiters.size === 0) return;
+    const isSet = users instanceof Set;
+    if (isSet && users.size > this.#waiters.size) {
+      for (const userId of [...this.#waiters.keys()]) if (users.has(userId)) this.#wakeUser(userId);
+      return;
+    }
+    for (const userId of users) this.#wakeUser(userId);
+  }
+
+  #wakeUser(userId: UserId): void {
+    const waiters = this.#waiters.get(userId);
+    if (waiters === undefined) return;
+    this.#waiters.delete(userId);
+    for (const waiter of waiters) waiter.wake();
+  }
+
+  /** Calls for each change as it becomes visible, in order. For caches beside the log; gives a way to stop. */
+  listen(listener: (change: Change) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Waits until something concerns the user. Gives false when the time ran out or `signal` was aborted. */
+  waitFor(userId: UserId, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      let waiters = this.#waiters.get(userId);
+      if (waiters === undefined) {
+        waiters = new Set();
+        this.#waiters.set(userId, waiters);
+      }
+      const end = (isWoken: boolean): void => {
+        timer.cancel();
+        signal.removeEventListener('abort', giveUp);
+        resolve(isWoken);
+      };
+      const giveUp = (): void => {
+        const mine = this.#waiters.get(userId);
+        mine?.delete(waiter);
+        if (mine?.size === 0) this.#waiters.delete(userId);
+        end(false);
+      };
+      const waiter: Waiter = { wake: () => end(true) };
+      const timer = this.#clock.after(timeoutMs, giveUp);
+      signal.addEventListener('abort', giveUp, { once: true });
+      waiters.add(waiter);
+      if (signal.aborted) giveUp();
+    });
+  }
+
+  async #reserve(): Promise<void> {
+    this.#reserving ??= (async () => {
+      const reserved = this.#last + BLOCK;
+      const reservedBackwards = this.#lastBackwards - BLOCK;
+      await reserve(this.#db, WRITER, reserved, reservedBackwards);
+      this.#reserved = reserved;
+      this.#reservedBackwards = reservedBackwards;
+    })().finally(() => {
+      this.#reserving = null;
+    });
+    await this.#reserving;
+  }
+}
+
+function assertReserved(isReserved: boolean): void {
+  if (!isReserved) throw new Error('The log ran out of reserved positions: the database does not answer.');
+}
