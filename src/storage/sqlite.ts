@@ -125,7 +125,13 @@ export class SqliteDatabase implements Database {
   readonly #lock: Sqlite.Database;
   readonly #directory: string | null;
 
-  constructor(parts: { path: string; writer: Writer; lock: Sqlite.Database; directory: string | null; isNew: boolean }) {
+  constructor(parts: {
+    path: string;
+    writer: Writer;
+    lock: Sqlite.Database;
+    directory: string | null;
+    isNew: boolean;
+  }) {
     this.isNew = parts.isNew;
     this.#writer = parts.writer;
     this.#lock = parts.lock;

@@ -1,0 +1,241 @@
+/** Events and what hangs on them. By number: primary key; by ID: unique index; a timeline: events_by_position. */
+import type { EventId, RoomId, UserId } from '../core/ids.ts';
+import type { Database, Reader } from './database.ts';
+import { anyOf, type Statement, sql } from './sql.ts';
+
+export type Standing = 'ok' | 'rejected' | 'soft-failed';
+const STANDINGS: readonly Standing[] = ['ok', 'rejected', 'soft-failed'];
+
+/** An event's row. `position` is null for an outlier, below 0 for history that was fetched later. */
+export type EventRow = {
+  readonly eventNo: number;
+  readonly roomNo: number;
+  readonly eventId: EventId;
+  readonly position: number | null;
+  readonly depth: number;
+  readonly standing: Standing;
+  /** The state after the event; null where it is not known. */
+  readonly snapshotNo: number | null;
+  /** The state event that this one replaced. */
+  readonly replacesNo: number | null;
+  readonly redactedByNo: number | null;
+  /** Why the event was rejected or soft-failed. */
+  readonly reason: string | null;
+  /** The event's entry in the index of auth chains. */
+  readonly authIndex: string | null;
+  /** The wire form as JSON text. */
+  readonly json: string;
+};
+
+type Columns = {
+  event_no: number;
+  room_no: number;
+  event_id: string;
+  position: number | null;
+  depth: number;
+  standing: number;
+  snapshot_no: number | null;
+  replaces_no: number | null;
+  redacted_by_no: number | null;
+  reason: string | null;
+  auth_index: string | null;
+  json: string;
+};
+
+function toRow(columns: Columns): EventRow {
+  return {
+    eventNo: columns.event_no,
+    roomNo: columns.room_no,
+    eventId: columns.event_id as EventId,
+    position: columns.position,
+    depth: columns.depth,
+    standing: STANDINGS[columns.standing]!,
+    snapshotNo: columns.snapshot_no,
+    replacesNo: columns.replaces_no,
+    redactedByNo: columns.redacted_by_no,
+    reason: columns.reason,
+    authIndex: columns.auth_index,
+    json: columns.json,
+  };
+}
+
+/** Stores an event. */
+export function insertEvent(row: EventRow): Statement {
+  return sql`insert into events (event_no, room_no, event_id, position, depth, standing, snapshot_no, replaces_no,
+                                 redacted_by_no, reason, auth_index, json)
+    values (${row.eventNo}, ${row.roomNo}, ${row.eventId}, ${row.position}, ${row.depth},
+            ${STANDINGS.indexOf(row.standing)}, ${row.snapshotNo}, ${row.replacesNo}, ${row.redactedByNo},
+            ${row.reason}, ${row.authIndex}, ${row.json})`;
+}
+
+/** Gives an outlier its place in the room's history. */
+export function placeEvent(row: EventRow): Statement {
+  return sql`update events set position = ${row.position}, standing = ${STANDINGS.indexOf(row.standing)},
+      snapshot_no = ${row.snapshotNo}, replaces_no = ${row.replacesNo}, reason = ${row.reason}
+    where event_no = ${row.eventNo}`;
+}
+
+export async function findEventsByNumber(db: Reader, eventNos: readonly number[]): Promise<EventRow[]> {
+  if (eventNos.length === 0) return [];
+  return (await db.all<Columns>(sql`select * from events where event_no ${anyOf(eventNos)}`)).map(toRow);
+}
+
+export async function findEventsById(db: Reader, eventIds: readonly string[]): Promise<EventRow[]> {
+  if (eventIds.length === 0) return [];
+  return (await db.all<Columns>(sql`select * from events where event_id ${anyOf(eventIds)}`)).map(toRow);
+}
+
+/** Events of a room's timeline with `after < position <= upTo`, the newest first. */
+export async function listEventsBackwards(
+  db: Reader,
+  roomNo: number,
+  upTo: number,
+  after: number,
+  limit: number,
+): Promise<EventRow[]> {
+  const rows = await db.all<Columns>(
+    sql`select * from events where room_no = ${roomNo} and position <= ${upTo} and position > ${after}
+        order by position desc limit ${limit}`,
+  );
+  return rows.map(toRow);
+}
+
+/** Events of a room's timeline with `after < position <= upTo`, the oldest first. */
+export async function listEventsForwards(
+  db: Reader,
+  roomNo: number,
+  after: number,
+  upTo: number,
+  limit: number,
+): Promise<EventRow[]> {
+  const rows = await db.all<Columns>(
+    sql`select * from events where room_no = ${roomNo} and position > ${after} and position <= ${upTo}
+        order by position limit ${limit}`,
+  );
+  return rows.map(toRow);
+}
+
+/** The position of a room's newest event at or before `upTo`, or null. */
+export async function findLastPosition(db: Reader, roomNo: number, upTo: number): Promise<number | null> {
+  const row = await db.first<{ position: number }>(
+    sql`select position from events where room_no = ${roomNo} and position <= ${upTo} order by position desc limit 1`,
+  );
+  return row?.position ?? null;
+}
+
+/** Makes an event a forward extremity. */
+export function insertForwardExtremity(roomNo: number, eventNo: number): Statement {
+  return sql`insert into forward_extremities (room_no, event_no) values (${roomNo}, ${eventNo})`;
+}
+
+export function deleteForwardExtremity(roomNo: number, eventNo: number): Statement {
+  return sql`delete from forward_extremities where room_no = ${roomNo} and event_no = ${eventNo}`;
+}
+
+export async function listForwardExtremities(db: Reader, roomNo: number): Promise<EventRow[]> {
+  const rows = await db.all<Columns>(
+    sql`select events.* from forward_extremities join events using (event_no)
+        where forward_extremities.room_no = ${roomNo}`,
+  );
+  return rows.map(toRow);
+}
+
+/** Notes that an event asks for another one's redaction, whether that one is there yet or not. */
+export function insertRedaction(roomNo: number, redacts: EventId, eventNo: number): Statement {
+  return sql`insert into redactions (room_no, redacts, event_no) values (${roomNo}, ${redacts}, ${eventNo})
+    on conflict do nothing`;
+}
+
+/** Numbers of the events that ask for the redaction of one event. */
+export async function listRedactions(db: Reader, roomNo: number, redacts: EventId): Promise<number[]> {
+  const rows = await db.all<{ event_no: number }>(
+    sql`select event_no from redactions where room_no = ${roomNo} and redacts = ${redacts} order by event_no`,
+  );
+  return rows.map((row) => row.event_no);
+}
+
+/** Makes a redaction take effect; the first one stays. */
+export function markRedacted(eventNo: number, redactedByNo: number): Statement {
+  return sql`update events set redacted_by_no = ${redactedByNo} where event_no = ${eventNo} and redacted_by_no is null`;
+}
+
+/** Remembers which event a client's transaction made. */
+export function insertOnceKey(
+  onceKey: { userId: UserId; scope: string; txnKey: string },
+  eventId: EventId,
+  nowMs: number,
+): Statement {
+  return sql`insert into once_keys (user_id, scope, txn_key, event_id, created_ms)
+    values (${onceKey.userId}, ${onceKey.scope}, ${onceKey.txnKey}, ${eventId}, ${nowMs})`;
+}
+
+export async function findOnceKey(
+  db: Reader,
+  onceKey: { userId: UserId; scope: string; txnKey: string },
+): Promise<EventId | null> {
+  const row = await db.first<{ event_id: string }>(
+    sql`select event_id from once_keys
+        where user_id = ${onceKey.userId} and scope = ${onceKey.scope} and txn_key = ${onceKey.txnKey}`,
+  );
+  return (row?.event_id as EventId | undefined) ?? null;
+}
+
+/** Which transactions of one scope made the given events: event ID → transaction key. */
+export async function findTransactionsOfEvents(
+  db: Reader,
+  userId: UserId,
+  scope: string,
+  eventIds: readonly string[],
+): Promise<Map<string, string>> {
+  const rows = await db.all<{ event_id: string; txn_key: string }>(
+    sql`select event_id, txn_key from once_keys
+        where user_id = ${userId} and scope = ${scope} and event_id ${anyOf(eventIds)}`,
+  );
+  return new Map(rows.map((row) => [row.event_id, row.txn_key]));
+}
+
+/** Forgets once-only keys made before a time. */
+export async function deleteOnceKeysBefore(db: Database, beforeMs: number): Promise<void> {
+  await db.commit([sql`delete from once_keys where created_ms < ${beforeMs}`]);
+}
+
+export type RoomRow = {
+  readonly roomNo: number;
+  readonly roomId: RoomId;
+  readonly version: string;
+  readonly isPublished: boolean;
+};
+
+/** Stores a room. */
+export function insertRoom(room: { roomNo: number; roomId: RoomId; version: string; createdMs: number }): Statement {
+  return sql`insert into rooms (room_no, room_id, version, created_ms)
+    values (${room.roomNo}, ${room.roomId}, ${room.version}, ${room.createdMs})`;
+}
+
+type RoomColumns = { room_no: number; room_id: string; version: string; is_published: number };
+
+const toRoom = (columns: RoomColumns): RoomRow => ({
+  roomNo: columns.room_no,
+  roomId: columns.room_id as RoomId,
+  version: columns.version,
+  isPublished: columns.is_published === 1,
+});
+
+export async function findRoom(db: Reader, roomId: string): Promise<RoomRow | undefined> {
+  const row = await db.first<RoomColumns>(
+    sql`select room_no, room_id, version, is_published from rooms where room_id = ${roomId}`,
+  );
+  return row && toRoom(row);
+}
+
+export async function listRoomsByNumber(db: Reader, roomNos: readonly number[]): Promise<RoomRow[]> {
+  const rows = await db.all<RoomColumns>(
+    sql`select room_no, room_id, version, is_published from rooms where room_no ${anyOf(roomNos)}`,
+  );
+  return rows.map(toRoom);
+}
+
+/** Shows a room in the public directory, or hides it. */
+export function setPublished(roomNo: number, isPublished: boolean): Statement {
+  return sql`update rooms set is_published = ${isPublished} where room_no = ${roomNo}`;
+}
