@@ -1,0 +1,254 @@
+/** The rows of the bench: each sets its own scene, which is not measured, and then measures one deed. */
+
+import type { AimId } from './aims.ts';
+import type { BenchUser } from './client.ts';
+import { type Figure, type Meter, quantile } from './meter.ts';
+
+/** What a row works with. */
+export type Scene = {
+  readonly meter: Meter;
+  /** How much of the full work is done, up to 1. */
+  readonly scale: number;
+  /** New users that nobody else has. */
+  newUsers(count: number): Promise<BenchUser[]>;
+  /** Bytes of the server's data; null where they cannot be seen. */
+  diskBytes(): Promise<number | null>;
+  /** Keeps a result. */
+  note(id: AimId, value: Figure | number): void;
+};
+
+export type Row = { readonly name: string; run(scene: Scene): Promise<void> };
+
+/** Runs all jobs, some at a time: scenes are set faster so. */
+export async function inParallel<T>(
+  jobs: readonly T[],
+  width: number,
+  work: (job: T) => Promise<unknown>,
+): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < jobs.length) await work(jobs[next++]!);
+  };
+  await Promise.all(Array.from({ length: width }, worker));
+}
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+
+/** A room that its first user makes and all others join. */
+async function roomOf(users: readonly BenchUser[], messages = 0): Promise<string> {
+  const [owner, ...others] = users;
+  const roomId = await owner!.createRoom({ name: 'Bench' });
+  await inParallel(others, 10, (user) => user.join(roomId));
+  for (const index of range(messages)) await users[index % users.length]!.say(roomId);
+  return roomId;
+}
+
+const scaled = (count: number, { scale }: Scene): number => Math.max(10, Math.round(count * scale));
+const limitMs = (seconds: number, { scale }: Scene): number => 1000 * Math.max(1.5, seconds * scale);
+
+const sending: Row = {
+  name: 'send',
+  async run(scene) {
+    const { meter } = scene;
+    const users = await scene.newUsers(20);
+    const alone = await roomOf(users.slice(0, 1));
+    const shared = await roomOf(users);
+    const own: string[] = [];
+    await inParallel(users, 5, async (user) => {
+      own[users.indexOf(user)] = await roomOf([user]);
+    });
+    const before = await scene.diskBytes();
+    let sent = 0;
+    const say = (user: BenchUser, roomId: string): Promise<string> => {
+      sent += 1;
+      return user.say(roomId);
+    };
+
+    const one = { workers: 1, ops: scaled(3000, scene), limitMs: limitMs(10, scene) };
+    scene.note('send-1', await meter.measure({ ...one, op: () => say(users[0]!, alone) }));
+    const twenty = { workers: 20, ops: scaled(10_000, scene), limitMs: limitMs(10, scene) };
+    scene.note('send-20-1', await meter.measure({ ...twenty, op: (worker) => say(users[worker]!, shared) }));
+    scene.note('send-20-20', await meter.measure({ ...twenty, op: (worker) => say(users[worker]!, own[worker]!) }));
+
+    const after = await scene.diskBytes();
+    if (before !== null && after !== null) scene.note('message-disk', (after - before) / sent);
+  },
+};
+
+const delivery: Row = {
+  name: 'delivery',
+  async run(scene) {
+    const { meter } = scene;
+    const users = await scene.newUsers(200);
+    const roomId = await roomOf(users);
+    const since = new Map<BenchUser, string>();
+    await inParallel(users, 20, async (user) => since.set(user, (await user.sync(null, 0)).nextBatch));
+
+    /** Waits in /sync until an event arrives; gives the time when it did. */
+    const delivered = async (user: BenchUser, isIn: (text: string) => boolean): Promise<number> => {
+      for (;;) {
+        const { nextBatch, text } = await user.sync(since.get(user)!, 30_000);
+        const nowMs = performance.now();
+        since.set(user, nextBatch);
+        if (isIn(text)) return nowMs;
+      }
+    };
+    // What was sent while the first syncs ran must not end the first wait.
+    const waits: number[] = [];
+    const rounds = Math.max(5, Math.round(30 * scene.scale));
+    let cpuMs = 0;
+    let measured = 0;
+    const endMs = performance.now() + limitMs(40, scene);
+    for (let round = -2; round < rounds && (round < 3 || performance.now() < endMs); round++) {
+      // The answer to the sender may come later than what the others get: all wait for the room's next message.
+      const arrivals = users.map((user) => delivered(user, (text) => text.includes('"m.room.message"')));
+      await meter.untilIdle();
+      const cpuBefore = meter.cpuMs();
+      const startMs = performance.now();
+      await users[0]!.say(roomId);
+      const walls = (await Promise.all(arrivals)).map((arrivedMs) => arrivedMs - startMs);
+      await meter.untilIdle();
+      // The first rounds warm up.
+      if (round < 0) continue;
+      cpuMs += meter.cpuMs() - cpuBefore;
+      measured += walls.length;
+      waits.push(...walls);
+    }
+    const figure = {
+      ops: measured,
+      cpuMs: cpuMs / measured,
+      p50Ms: quantile(waits, 0.5),
+      p95Ms: quantile(waits, 0.95),
+    };
+    scene.note('delivery', figure);
+  },
+};
+
+async function initialSync(scene: Scene, id: AimId, rooms: number, ops: number): Promise<void> {
+  const users = await scene.newUsers(10);
+  await inParallel(range(rooms), 10, () => roomOf(users, 25));
+  const work = { workers: 1, ops: scaled(ops, scene), limitMs: limitMs(10, scene) };
+  const sync = (_: number, index: number): Promise<string> => {
+    // Nobody makes the same initial sync twice: each is one that no cache of whole answers holds.
+    const user = users[index % users.length]!;
+    return user.raw('GET', user.syncPath(null, 0, String(index)));
+  };
+  scene.note(id, await scene.meter.measure({ ...work, op: sync }));
+}
+
+const initialSyncs: Row = {
+  name: 'initial-sync',
+  async run(scene) {
+    await initialSync(scene, 'initial-20', 20, 200);
+    await initialSync(scene, 'initial-100', 100, 80);
+  },
+};
+
+const incrementalSync: Row = {
+  name: 'incremental-sync',
+  async run(scene) {
+    const users = await scene.newUsers(10);
+    await inParallel(range(20), 10, () => roomOf(users, 5));
+    const since = await Promise.all(users.map(async (user) => (await user.sync(null, 0)).nextBatch));
+    const work = { workers: users.length, ops: scaled(6000, scene), limitMs: limitMs(6, scene) };
+    const sync = async (worker: number): Promise<void> => {
+      since[worker] = (await users[worker]!.sync(since[worker]!, 0)).nextBatch;
+    };
+    scene.note('incremental', await scene.meter.measure({ ...work, op: sync }));
+  },
+};
+
+const createRoom: Row = {
+  name: 'create-room',
+  async run(scene) {
+    const [user] = await scene.newUsers(1);
+    const work = { workers: 1, ops: scaled(250, scene), limitMs: limitMs(8, scene) };
+    const create = (): Promise<string> => user!.createRoom({ name: 'A bench', topic: 'How long things take' });
+    scene.note('create', await scene.meter.measure({ ...work, op: create }));
+  },
+};
+
+const joinSmall: Row = {
+  name: 'join-small',
+  async run(scene) {
+    const [owner, ...users] = await scene.newUsers(11);
+    const ops = scaled(600, scene);
+    const rooms: string[] = [];
+    const joins = Math.ceil(ops * 1.2) + 20;
+    await inParallel(range(Math.ceil(joins / users.length)), 5, async () => {
+      rooms.push(await roomOf([owner!]));
+    });
+    const join = (_: number, index: number): Promise<void> =>
+      users[index % users.length]!.join(rooms[Math.floor(index / users.length)]!);
+    const work = { workers: 1, ops, limitMs: limitMs(10, scene), op: join };
+    scene.note('join-small', await scene.meter.measure(work));
+  },
+};
+
+const BIG_ROOM = 2000;
+const STEP = 100;
+
+const bigRoom: Row = {
+  name: 'big-room',
+  async run(scene) {
+    const { meter } = scene;
+    const size = Math.max(4 * STEP, Math.round((BIG_ROOM * scene.scale) / STEP) * STEP);
+    const users = await scene.newUsers(size + 1);
+    const roomId = await roomOf(users.slice(0, 1));
+    await meter.untilIdle();
+
+    const steps: Figure[] = [];
+    for (let joined = 1; joined < users.length; joined += STEP) {
+      const join = (_: number, index: number): Promise<void> => users[joined + index]!.join(roomId);
+      steps.push(await meter.measureNow({ workers: 1, ops: STEP, limitMs: 120_000, op: join }));
+    }
+    const mean = (pick: (step: Figure) => number): number =>
+      steps.reduce((sum, step) => sum + pick(step), 0) / steps.length;
+    scene.note('join-big', {
+      ops: size,
+      cpuMs: mean(({ cpuMs }) => cpuMs),
+      p50Ms: mean(({ p50Ms }) => p50Ms),
+      p95Ms: mean(({ p95Ms }) => p95Ms),
+    });
+    scene.note('join-growth', steps.at(-1)!.cpuMs / steps[0]!.cpuMs);
+
+    const before = await scene.diskBytes();
+    let changes = 0;
+    const rename = (_: number, index: number): Promise<void> => {
+      changes += 1;
+      return users[index % 20]!.renameIn(roomId, `Name ${index}`);
+    };
+    const work = { workers: 1, ops: scaled(600, scene), limitMs: limitMs(15, scene), op: rename };
+    scene.note('rename', await meter.measure(work));
+    const after = await scene.diskBytes();
+    if (before !== null && after !== null) scene.note('rename-disk', (after - before) / changes);
+  },
+};
+
+const history: Row = {
+  name: 'history',
+  async run(scene) {
+    const users = await scene.newUsers(10);
+    const roomId = await roomOf(users, 1500);
+    const reader = users[0]!;
+    const pages: { from: string | null; eventIds: string[] }[] = [];
+    for (let from: string | null = null; pages.length < 12; ) {
+      const { end, eventIds } = await reader.messages(roomId, from, 100);
+      pages.push({ from, eventIds });
+      if (end === null) break;
+      from = end;
+    }
+    const reading = { workers: 1, limitMs: limitMs(8, scene) };
+    const page = (_: number, index: number): Promise<unknown> =>
+      reader.messages(roomId, pages[index % pages.length]!.from, 100);
+    scene.note('messages', await scene.meter.measure({ ...reading, ops: scaled(500, scene), op: page }));
+    const eventIds = pages.flatMap((each) => each.eventIds);
+    const context = (_: number, index: number): Promise<void> =>
+      reader.context(roomId, eventIds[(index * 37) % eventIds.length]!, 20);
+    scene.note('context', await scene.meter.measure({ ...reading, ops: scaled(800, scene), op: context }));
+  },
+};
+
+export const ROWS: readonly Row[] = [
+  ...[sending, delivery, initialSyncs, incrementalSync, createRoom, joinSmall, bigRoom, history],
+];
