@@ -34,7 +34,9 @@ test('an endpoint counts at each of its paths, whatever its parameters are calle
     },
   ];
 
-  const coverage = compare(operations, endpoints, [{ key: 'setTyping', state: 'partly', remark: 'no federation' }]);
+  const coverage = compare(operations, endpoints, [
+    { key: 'client-server/typing/setTyping', state: 'partly', remark: 'no federation' },
+  ]);
 
   const covered = coverage.filter(({ state }) => state !== 'missing');
   assert.deepEqual(
@@ -66,5 +68,7 @@ test('what we call ourselves is done when the calling file is there', () => {
 });
 
 test('a remark on nothing is found', () => {
-  assert.deepEqual(strayNotes(operations, [{ key: 'setTypping', state: 'missing', remark: '' }]), ['setTypping']);
+  assert.deepEqual(strayNotes(operations, [{ key: 'client-server/typing/setTypping', state: 'missing', remark: '' }]), [
+    'client-server/typing/setTypping',
+  ]);
 });

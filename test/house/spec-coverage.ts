@@ -13,7 +13,7 @@ const ENDPOINTS = 'src/main/endpoints.ts';
 /** What the comparison needs of an endpoint. */
 export type Declared = Pick<Endpoint, 'method' | 'path' | 'alsoAt'>;
 
-/** A remark on an operation, or on all of a module (`identity/v2_auth`) or an API (`identity`). */
+/** A remark on an operation (`client-server/sync/sync`), or on all of a module (`client-server/sync`) or an API (`identity`). */
 export type Note = {
   readonly key: string;
   /**
@@ -56,7 +56,7 @@ function shapeOf(method: string, path: string): string {
 
 function coverageOf(operation: Operation, declared: ReadonlySet<string>, notes: ReadonlyMap<string, Note>): Coverage {
   const { api, module, operationId } = operation;
-  const note = notes.get(operationId) ?? notes.get(`${api}/${module}`) ?? notes.get(api);
+  const note = notes.get(`${api}/${module}/${operationId}`) ?? notes.get(`${api}/${module}`) ?? notes.get(api);
   if (note?.state === 'called') {
     return existsSync(join(root, note.remark))
       ? { operation, state: 'done', remark: `called by \`${note.remark}\`` }
@@ -85,7 +85,9 @@ export function compare(
 
 /** Keys of notes that belong to nothing, so that a slip in a name is found. */
 export function strayNotes(operations: readonly Operation[], notes: readonly Note[]): string[] {
-  const known = new Set(operations.flatMap(({ api, module, operationId }) => [api, `${api}/${module}`, operationId]));
+  const known = new Set(
+    operations.flatMap(({ api, module, operationId }) => [api, `${api}/${module}`, `${api}/${module}/${operationId}`]),
+  );
   return notes.map(({ key }) => key).filter((key) => !known.has(key));
 }
 
