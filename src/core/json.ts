@@ -1,0 +1,268 @@
+/**
+ * JSON as the protocol wants it: a strict parser that damages no number, and canonical JSON.
+ * Spec v1.19: https://spec.matrix.org/v1.19/appendices/#canonical-json
+ */
+import { badJson, notJson } from './errors.ts';
+import type { JsonValue } from './json-value.ts';
+
+/** The part of the JSON object that TypeScript's library does not describe yet (TC39 "JSON.parse source text access"). */
+interface JsonWithSource {
+  parse(
+    text: string,
+    reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown,
+  ): unknown;
+  rawJSON(text: string): object;
+  isRawJSON(value: unknown): boolean;
+}
+// A cast, because the methods exist in every Node that we support and only the type library lacks them.
+const SourceJson = JSON as unknown as JsonWithSource;
+
+export type ParseJsonOptions = {
+  /**
+   * Keeps a number that a double cannot give back in the same form as its raw text (`JSON.rawJSON`). Whatever may hold
+   * an event of another server is parsed so: rooms of version 1 to 5 hash such numbers as they were written, and in
+   * later rooms an event with them is refused, which needs to see that `1.0` is not `1`.
+   */
+  readonly keepNumberText?: boolean;
+  /** Deepest nesting of arrays and objects, 100 unless told. */
+  readonly depthMax?: number;
+};
+
+export const JSON_DEPTH_MAX = 100;
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * Parses JSON text or UTF-8 bytes. Throws M_NOT_JSON for anything that is no JSON, invalid UTF-8 and deeper nesting than
+ * allowed. Of duplicate keys the last one counts; a key `__proto__` is an ordinary key.
+ */
+export function parseJson(input: Uint8Array | string, options: ParseJsonOptions = {}): JsonValue {
+  let text: string;
+  if (typeof input === 'string') {
+    text = input;
+  } else {
+    try {
+      text = decoder.decode(input);
+    } catch {
+      throw notJson('The text is not valid UTF-8.');
+    }
+  }
+  if (isDeeperThan(text, options.depthMax ?? JSON_DEPTH_MAX)) throw notJson('The JSON is nested too deeply.');
+  try {
+    const keepsText = options.keepNumberText === true && MAYBE_INEXACT_NUMBER.test(text);
+    // A cast, because what JSON.parse and our reviver give is JSON by construction.
+    return (keepsText ? SourceJson.parse(text, keepNumberText) : JSON.parse(text)) as JsonValue;
+  } catch {
+    throw notJson('The text is not valid JSON.');
+  }
+}
+
+/** Whether a value stands for a number kept as its text. */
+export function isRawNumber(value: unknown): boolean {
+  return SourceJson.isRawJSON(value);
+}
+
+/** The text of a number that was kept as text, or null for anything else. */
+export function rawNumberText(value: unknown): string | null {
+  // A cast, because a raw JSON object has exactly this one property.
+  return SourceJson.isRawJSON(value) ? (value as { readonly rawJSON: string }).rawJSON : null;
+}
+
+/**
+ * A cheap look for numbers whose form a double loses: 16 digits and more, fractions, exponents, minus zero. Finding one
+ * inside a string costs only time; without a hit the parse needs no reviver, which makes it ten times slower.
+ */
+const MAYBE_INEXACT_NUMBER = /[0-9]{16}|[0-9][.eE]|-0/;
+
+function keepNumberText(_key: string, value: unknown, context: { readonly source?: string }): unknown {
+  if (typeof value !== 'number' || context.source === undefined || context.source === String(value)) return value;
+  // Minus zero is the integer 0 to those who hash it, and a double keeps it: canonicalJson judges it.
+  return context.source === '-0' ? value : SourceJson.rawJSON(context.source);
+}
+
+/** Counts brackets outside strings, so that the parser's own recursion never meets a hostile depth. */
+function isDeeperThan(text: string, depthMax: number): boolean {
+  let opening = 0;
+  for (let at = 0; opening <= depthMax; at++) {
+    // Few texts hold as many opening brackets as the limit: most are done here without a look at each character.
+    at = nextOpening(text, at);
+    if (at < 0) return false;
+    opening++;
+  }
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (inString) {
+      if (unit === BACKSLASH) at++;
+      else if (unit === QUOTE) inString = false;
+    } else if (unit === QUOTE) {
+      inString = true;
+    } else if (unit === BRACE || unit === BRACKET) {
+      depth++;
+      if (depth > depthMax) return true;
+    } else if (unit === BRACE_END || unit === BRACKET_END) {
+      depth--;
+    }
+  }
+  return false;
+}
+
+const OPENING = /[{[]/g;
+
+function nextOpening(text: string, from: number): number {
+  OPENING.lastIndex = from;
+  return OPENING.test(text) ? OPENING.lastIndex - 1 : -1;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const BRACE = 0x7b;
+const BRACE_END = 0x7d;
+const BRACKET = 0x5b;
+const BRACKET_END = 0x5d;
+
+/**
+ * Canonical JSON: keys in code point order, no insignificant white space, shortest escapes. Numbers that were kept as
+ * text go out as that text. With `strict` (room version 6 on, and everything signed that is no event) it throws
+ * M_BAD_JSON for what has no canonical form: see `findCanonicalFault`. Without, only what JSON cannot say at all (NaN,
+ * infinity) is refused.
+ */
+export function canonicalJson(value: JsonValue, options: { readonly strict: boolean }): string {
+  if (options.strict) {
+    const fault = findCanonicalFault(value);
+    if (fault !== null) throw badJson(fault);
+  }
+  return isInCanonicalOrder(value) ? JSON.stringify(value) : write(value);
+}
+
+/**
+ * Says why a value has no canonical form, or null where it has one: numbers that are no integers within ±(2^53-1) in
+ * plain decimal form, minus zero, strings or keys with lone surrogates. With `numbers: 'any'` the numbers are left alone,
+ * as room versions 1 to 5 have it; half a surrogate pair has no UTF-8 and is a fault in every version.
+ */
+export function findCanonicalFault(
+  value: JsonValue | undefined,
+  numbers: 'integers' | 'any' = 'integers',
+): string | null {
+  switch (typeof value) {
+    case 'string':
+      return value.isWellFormed() ? null : 'A string holds half a surrogate pair.';
+    case 'number':
+      return numbers === 'any' || (Number.isSafeInteger(value) && !Object.is(value, -0)) ? null : BAD_NUMBER;
+    case 'object':
+      break;
+    default:
+      return null;
+  }
+  if (value === null) return null;
+  if (isArray(value)) {
+    for (const item of value) {
+      const fault = findCanonicalFault(item, numbers);
+      if (fault !== null) return fault;
+    }
+    return null;
+  }
+  if (SourceJson.isRawJSON(value)) return numbers === 'any' ? null : BAD_NUMBER;
+  for (const key in value) {
+    if (!key.isWellFormed()) return 'A key holds half a surrogate pair.';
+    const fault = findCanonicalFault(value[key], numbers);
+    if (fault !== null) return fault;
+  }
+  return null;
+}
+
+const BAD_NUMBER = 'A number is not an integer between -(2^53-1) and 2^53-1.';
+
+/** Array.isArray for read-only arrays, which the library's own type guard does not narrow. */
+const isArray: (value: unknown) => value is readonly JsonValue[] = Array.isArray;
+
+/** Whether JSON.stringify, which follows the order of enumeration, already writes the canonical form. */
+function isInCanonicalOrder(value: JsonValue | undefined): boolean {
+  if (typeof value === 'number') return isFiniteOrThrow(value);
+  if (typeof value !== 'object' || value === null) return true;
+  if (isArray(value)) {
+    for (const item of value) if (!isInCanonicalOrder(item)) return false;
+    return true;
+  }
+  let before = '';
+  for (const key in value) {
+    if (!isOrdered(before, key)) return false;
+    before = key;
+    if (!isInCanonicalOrder(value[key])) return false;
+  }
+  return true;
+}
+
+function isFiniteOrThrow(value: number): true {
+  if (!Number.isFinite(value)) throw badJson('A number is out of range.');
+  return true;
+}
+
+function write(value: JsonValue): string {
+  if (typeof value === 'string') return quote(value);
+  if (typeof value === 'number') {
+    isFiniteOrThrow(value);
+    return JSON.stringify(value);
+  }
+  if (typeof value !== 'object' || value === null) return String(value);
+  if (isArray(value)) {
+    let out = '[';
+    for (let index = 0; index < value.length; index++) {
+      if (index > 0) out += ',';
+      out += write(value[index]!);
+    }
+    return `${out}]`;
+  }
+  const raw = 'rawJSON' in value ? rawNumberText(value) : null;
+  if (raw !== null) return raw;
+  let out = '{';
+  for (const key of sortedKeys(value)) {
+    const item = value[key];
+    if (item === undefined) continue;
+    if (out.length > 1) out += ',';
+    out += `${quote(key)}:${write(item)}`;
+  }
+  return `${out}}`;
+}
+
+function sortedKeys(value: object): string[] {
+  const keys = Object.keys(value);
+  if (keys.length < 2) return keys;
+  keys.sort();
+  // The engine sorts by UTF-16 unit. That differs from code points only where a surrogate meets a unit above it.
+  return keys.some((key) => SURROGATE.test(key)) ? keys.sort(compareCodePoints) : keys;
+}
+
+const SURROGATE = /[\ud800-\udfff]/;
+
+function isOrdered(before: string, key: string): boolean {
+  if (SURROGATE.test(key) || SURROGATE.test(before)) return compareCodePoints(before, key) <= 0;
+  return before <= key;
+}
+
+/**
+ * Compares two strings by code point, as canonical JSON and state resolution order them. Negative, zero or positive.
+ */
+export function compareCodePoints(left: string, right: string): number {
+  const length = Math.min(left.length, right.length);
+  for (let at = 0; at < length; at++) {
+    let a = left.charCodeAt(at);
+    let b = right.charCodeAt(at);
+    if (a === b) continue;
+    // A surrogate stands for a code point above U+FFFF: lift both halves above the units that follow them.
+    if (a >= 0xd800 && b >= 0xd800) {
+      a = a >= 0xe000 ? a - 0x800 : a + 0x2000;
+      b = b >= 0xe000 ? b - 0x800 : b + 0x2000;
+    }
+    return a - b;
+  }
+  return left.length - right.length;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are just what JSON must escape.
+const NEEDS_ESCAPE = /["\\\u0000-\u001f\ud800-\udfff]/;
+
+function quote(text: string): string {
+  return NEEDS_ESCAPE.test(text) ? JSON.stringify(text) : `"${text}"`;
+}
