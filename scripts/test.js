@@ -148,6 +148,7 @@ const stages = {
   house: () => tests(testFiles(['test/house']), { flags: TOGETHER }),
   lint: () => check('node_modules/@biomejs/biome/bin/biome', 'ci', '--colors=off'),
   unused: () => check('node_modules/knip/bin/knip.js', '--no-progress'),
+  docs: () => check('node_modules/typedoc/bin/typedoc', '--emit', 'none'),
   unit: async () => {
     const pure = await tests(testFiles(PURE), { flags: TOGETHER });
     const others = await tests(testFiles(['src', 'test'], [...PURE, ...OWN_STAGE]), {

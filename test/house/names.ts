@@ -18,7 +18,7 @@ const OTHER_FILES: Readonly<Record<string, readonly string[]>> = {
 const KEBAB = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 
 /** The file name of a module: `room_send` is served by `room-send.ts`. */
-export function fileOfModule(module: string): string {
+function fileOfModule(module: string): string {
   return module.replaceAll('_', '-');
 }
 

@@ -31,7 +31,7 @@ export type Coverage = {
 };
 
 /** The endpoints that the server would serve; none while the wiring is not there. */
-export async function declaredEndpoints(): Promise<readonly Declared[]> {
+async function declaredEndpoints(): Promise<readonly Declared[]> {
   const file = join(root, ENDPOINTS);
   if (!existsSync(file)) return [];
   // Imported by a name made at run time, so the compiler cannot know its shape.
