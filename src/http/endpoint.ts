@@ -1,5 +1,7 @@
 /** The endpoint contract: an endpoint is declared once, and routing, guard, limit and validation are derived from it. */
+import type { Readable } from 'node:stream';
 import type { Static, TSchema } from 'typebox';
+import type { ServerName, UserId } from '../core/ids.ts';
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
 
@@ -11,7 +13,7 @@ export type Auth = 'none' | 'optional' | 'user' | 'user-or-guest' | 'admin' | 's
 
 /** Who is asking with an access token. */
 export type Requester = {
-  readonly userId: import('../core/ids.ts').UserId;
+  readonly userId: UserId;
   /** null for a token without a device, as admins can make them. */
   readonly deviceId: string | null;
   /** The number of the access token's row; once-only keys of requests without a device hang on it. */
@@ -22,12 +24,16 @@ export type Requester = {
   readonly appserviceId: string | null;
 };
 
-/** What a handler gets. `user` is null only where the auth is `none`, or `optional` and no token came. */
-export type Call<P, Q, B, U> = {
+/**
+ * What a handler gets. `user` is null only where the auth is `none` or `server`, or `optional` and no token came;
+ * `origin`, the server that signed the request, is null everywhere but where the auth is `server`.
+ */
+export type Call<P, Q, B, U, O = null> = {
   readonly params: P;
   readonly query: Q;
   readonly body: B;
   readonly user: U;
+  readonly origin: O;
   readonly request: RequestFacts;
 };
 
@@ -41,8 +47,16 @@ export type RequestFacts = {
   /** The raw path and query, tokens included: never log it. */
   readonly url: string;
   readonly accessToken: string | null;
-  /** Aborted when the client goes away or the server drains. */
+  /** Aborted when the client goes away or the server drains: a call that waits answers at once then. */
   readonly signal: AbortSignal;
+  /** Whether the client speaks TLS, to us or to a proxy that the listener trusts. */
+  readonly isSecure: boolean;
+  /** Every query parameter as it came, also those that the endpoint does not declare. */
+  readonly rawQuery: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** One header, its name in lower case; null where it is missing. */
+  header(name: string): string | null;
+  /** All lines of one header: federation requests may carry one `authorization` line for each key. */
+  headerLines(name: string): readonly string[];
 };
 
 /** An answer whose JSON text is ready: hot endpoints build it from stored pieces. */
@@ -53,18 +67,21 @@ export class JsonText {
   }
 }
 
-/** An answer that is not JSON, or not 200. */
+export type ReplyHeaders = Readonly<Record<string, string | readonly string[]>>;
+
+/** An answer that is not JSON, or not 200. A stream is destroyed where it is not read to its end. */
 export class RawReply {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | Buffer;
-  constructor(status: number, headers: Readonly<Record<string, string>>, body: string | Buffer) {
+  readonly headers: ReplyHeaders;
+  readonly body: string | Buffer | Readable;
+  constructor(status: number, headers: ReplyHeaders, body: string | Buffer | Readable) {
     this.status = status;
     this.headers = headers;
     this.body = body;
   }
 }
 
+type OriginOf<A extends Auth> = A extends 'server' ? ServerName : null;
 type UserOf<A extends Auth> = A extends 'none' | 'server' ? null : A extends 'optional' ? Requester | null : Requester;
 
 export type EndpointDeclaration<
@@ -92,8 +109,10 @@ export type EndpointDeclaration<
   readonly reply: R;
   /** A locked account may still call this. */
   readonly allowsLocked?: boolean;
+  /** The call may wait for news (a long poll): it takes none of the places that its user has for work. */
+  readonly waits?: boolean;
   handler(
-    call: Call<Static<P>, Static<Q>, Static<B>, UserOf<A>>,
+    call: Call<Static<P>, Static<Q>, Static<B>, UserOf<A>, OriginOf<A>>,
   ): Promise<Static<R> | JsonText | RawReply> | Static<R> | JsonText | RawReply;
 };
 
@@ -111,7 +130,8 @@ export type Endpoint = {
   readonly body: TSchema | null;
   readonly reply: TSchema;
   readonly allowsLocked: boolean;
-  readonly handler: (call: Call<unknown, unknown, unknown, Requester | null>) => unknown;
+  readonly waits: boolean;
+  readonly handler: (call: Call<unknown, unknown, unknown, Requester | null, ServerName | null>) => unknown;
 };
 
 const BODY_BYTES_MAX = 1024 * 1024;
@@ -137,6 +157,7 @@ export function endpoint<
     body: declaration.body ?? null,
     reply: declaration.reply,
     allowsLocked: declaration.allowsLocked ?? false,
+    waits: declaration.waits ?? false,
     // The router calls a handler only with values that the schemas of this very declaration let through.
     handler: declaration.handler as Endpoint['handler'],
   };
