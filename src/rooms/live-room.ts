@@ -1,0 +1,110 @@
+/** A room in memory: all that a send needs, so that it reads nothing. */
+import { type EventId, type RoomId, type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
+import { type StateKeyTuple, stateKeyTuple } from '../core/pdu.ts';
+import type { RoomRules } from '../core/room-versions.ts';
+import type { Database } from '../storage/database.ts';
+import { listForwardExtremities, type RoomRow } from '../storage/events.ts';
+import { findLastSnapshotNo, listMembershipsOfRoom, listStateKeys, type Membership } from '../storage/room-state.ts';
+import { rulesOf } from './event-store.ts';
+import type { Snapshots } from './snapshots.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+export type Extremity = { readonly eventNo: number; readonly depth: number; readonly snapshotNo: number | null };
+
+/** How many events of the newest history a live room keeps for its readers. */
+const RECENT_MAX = 50;
+
+export class LiveRoom {
+  readonly roomNo: number;
+  readonly roomId: RoomId;
+  readonly rules: RoomRules;
+  readonly extremities = new Map<EventId, Extremity>();
+  /** The current state: event numbers by key number, 0 for none. */
+  readonly current: number[] = [];
+  /** The snapshot of the current state; null before the create event. */
+  snapshotNo: number | null = null;
+  lastSnapshotNo = 0;
+  readonly keyNos = new Map<StateKeyTuple, number>();
+  /** Type and state key of each key number. */
+  readonly keys: { readonly type: string; readonly stateKey: string }[] = [];
+  readonly members = new Map<UserId, Membership>();
+  readonly joinedLocal = new Set<UserId>();
+  joinedCount = 0;
+  invitedCount = 0;
+  /** The newest events, oldest first: all with a position above `recentFloor` that readers may see. */
+  readonly recent: StoredEvent[] = [];
+  recentFloor = Number.POSITIVE_INFINITY;
+  readonly #serverName: ServerName;
+
+  constructor(room: RoomRow, serverName: ServerName) {
+    this.roomNo = room.roomNo;
+    this.roomId = room.roomId;
+    this.rules = rulesOf(room);
+    this.#serverName = serverName;
+  }
+
+  /** Reads a room from the database. */
+  static async load(
+    deps: { db: Database; snapshots: Snapshots; serverName: ServerName },
+    room: RoomRow,
+  ): Promise<LiveRoom> {
+    const live = new LiveRoom(room, deps.serverName);
+    for (const { keyNo, type, stateKey } of await listStateKeys(deps.db, room.roomNo)) {
+      live.keyNos.set(stateKeyTuple(type, stateKey), keyNo);
+      live.keys[keyNo] = { type, stateKey };
+    }
+    live.lastSnapshotNo = await findLastSnapshotNo(deps.db, room.roomNo);
+    for (const row of await listForwardExtremities(deps.db, room.roomNo)) {
+      live.extremities.set(row.eventId, { eventNo: row.eventNo, depth: row.depth, snapshotNo: row.snapshotNo });
+    }
+    for (const { userId, membership } of await listMembershipsOfRoom(deps.db, room.roomNo)) {
+      live.setMember(userId, membership);
+    }
+    return live;
+  }
+
+  isLocal(userId: UserId): boolean {
+    return serverNameOf(userId) === this.#serverName;
+  }
+
+  /** The number of the current state event of a key, or null. */
+  currentNo(type: string, stateKey: string): number | null {
+    const keyNo = this.keyNos.get(stateKeyTuple(type, stateKey));
+    return keyNo === undefined ? null : this.current[keyNo] || null;
+  }
+
+  membershipOf(userId: UserId): Membership | null {
+    return this.members.get(userId) ?? null;
+  }
+
+  /** Notes what a user is in the room now; null for a user who has no member event any more. */
+  setMember(userId: UserId, membership: Membership | null): void {
+    const before = this.members.get(userId);
+    if (before === 'join') this.joinedCount--;
+    if (before === 'invite') this.invitedCount--;
+    if (membership === null) this.members.delete(userId);
+    else this.members.set(userId, membership);
+    if (membership === 'join') this.joinedCount++;
+    if (membership === 'invite') this.invitedCount++;
+    if (membership === 'join' && this.isLocal(userId)) this.joinedLocal.add(userId);
+    else this.joinedLocal.delete(userId);
+  }
+
+  /** Takes in an event that readers may now see. */
+  addRecent(event: StoredEvent): void {
+    if (this.recent.length === 0) this.recentFloor = Math.min(this.recentFloor, event.position - 1);
+    this.recent.push(event);
+    if (this.recent.length > RECENT_MAX) this.recentFloor = this.recent.shift()!.position;
+  }
+
+  /** Replaces an event among the newest whose row changed. */
+  replaceRecent(event: StoredEvent): void {
+    const index = this.recent.findIndex((recent) => recent.eventNo === event.eventNo);
+    if (index >= 0) this.recent[index] = event;
+  }
+
+  /** About how many bytes of memory the room holds. */
+  get sizeBytes(): number {
+    return 4000 + this.keys.length * 220 + this.members.size * 120;
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * One batch of a room on its way to the disk: events are added one after the other, each on top of the last; then
+ * everything is committed at once. The live room is changed while the batch is prepared, so that the next batch can be
+ * prepared while this one is being flushed; where a batch fails, the live room is thrown away and read anew.
+ */
+import type { EventId, UserId } from '../core/ids.ts';
+import { stateKeyTuple } from '../core/pdu.ts';
+import {
+  deleteForwardExtremity,
+  type EventRow,
+  insertEvent,
+  insertForwardExtremity,
+  insertRedaction,
+  markRedacted,
+  placeEvent,
+} from '../storage/events.ts';
+import {
+  deleteMembership,
+  insertMembershipChange,
+  insertSnapshot,
+  insertStateKey,
+  type Membership,
+  upsertMembership,
+} from '../storage/room-state.ts';
+import type { Statement } from '../storage/sql.ts';
+import type { Stream, StreamPosition } from '../stream/stream.ts';
+import type { EventStore } from './event-store.ts';
+import type { LiveRoom } from './live-room.ts';
+import type { Snapshots } from './snapshots.ts';
+import type { StateChange } from './state-tree.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+export type WorkDeps = { readonly stream: Stream; readonly events: EventStore; readonly snapshots: Snapshots };
+
+export class RoomWork {
+  readonly live: LiveRoom;
+  readonly statements: Statement[] = [];
+  /** Events that got a position in this batch, in order. */
+  readonly placed: StoredEvent[] = [];
+  /** Earlier events whose row this batch changes. */
+  readonly changed: StoredEvent[] = [];
+  readonly #deps: WorkDeps;
+  readonly #positions: StreamPosition[] = [];
+  readonly #snapshotNos: number[] = [];
+  readonly #events = new Map<number, StoredEvent>();
+
+  constructor(deps: WorkDeps, live: LiveRoom) {
+    this.#deps = deps;
+    this.live = live;
+  }
+
+  /** A position in the log for an event of this batch. */
+  issue(): StreamPosition {
+    const position = this.#deps.stream.issue();
+    this.#positions.push(position);
+    return position;
+  }
+
+  /** Events by number: those of this batch first, which no table has yet. */
+  async events(eventNos: readonly number[]): Promise<StoredEvent[]> {
+    const elsewhere = eventNos.filter((eventNo) => !this.#events.has(eventNo));
+    const loaded = new Map((await this.#deps.events.list(elsewhere)).map((event) => [event.eventNo, event]));
+    return eventNos.map((eventNo) => this.#events.get(eventNo) ?? loaded.get(eventNo)!);
+  }
+
+  /** The number of a state key, given out where it is new. */
+  keyNo(type: string, stateKey: string): number {
+    const { live } = this;
+    const tuple = stateKeyTuple(type, stateKey);
+    const known = live.keyNos.get(tuple);
+    if (known !== undefined) return known;
+    const keyNo = live.keys.length;
+    live.keyNos.set(tuple, keyNo);
+    live.keys.push({ type, stateKey });
+    this.statements.push(insertStateKey(live.roomNo, { keyNo, type, stateKey }));
+    return keyNo;
+  }
+
+  /** Makes a snapshot of changes to another one (null: to nothing). */
+  async snapshot(baseNo: number | null, changes: readonly StateChange[]): Promise<number> {
+    const { live } = this;
+    const snapshotNo = ++live.lastSnapshotNo;
+    const nodes = await this.#deps.snapshots.change(live.roomNo, baseNo, snapshotNo, changes);
+    this.#snapshotNos.push(snapshotNo);
+    this.statements.push(insertSnapshot(live.roomNo, snapshotNo, nodes));
+    return snapshotNo;
+  }
+
+  /** Stores an event that was never seen before. */
+  insert(event: StoredEvent): void {
+    this.#keep(event);
+    this.statements.push(insertEvent(event.row));
+  }
+
+  /** Gives an event that was an outlier its place. */
+  place(event: StoredEvent): void {
+    this.#keep(event);
+    this.statements.push(placeEvent(event.row));
+  }
+
+  #keep(event: StoredEvent): void {
+    this.#events.set(event.eventNo, event);
+    this.#deps.events.keep(event);
+    if (event.row.position !== null) this.placed.push(event);
+  }
+
+  /** Puts an event at the tips of the room's graph in place of those it follows. */
+  moveExtremities(event: StoredEvent): void {
+    const { live } = this;
+    for (const prevId of event.pdu.prevEvents) {
+      const extremity = live.extremities.get(prevId);
+      if (extremity === undefined) continue;
+      live.extremities.delete(prevId);
+      this.statements.push(deleteForwardExtremity(live.roomNo, extremity.eventNo));
+    }
+    const { eventNo, depth, snapshotNo } = event.row;
+    live.extremities.set(event.eventId, { eventNo, depth, snapshotNo });
+    this.statements.push(insertForwardExtremity(live.roomNo, eventNo));
+  }
+
+  /** Makes a key of the current state another event, or none, and carries memberships along. */
+  async setCurrent(keyNo: number, eventNo: number | null, position: StreamPosition): Promise<void> {
+    const { live } = this;
+    live.current[keyNo] = eventNo ?? 0;
+    const { type, stateKey } = live.keys[keyNo]!;
+    if (type !== 'm.room.member') return;
+    // A member event's state key was checked to be a user ID by the auth rules; others are never looked up.
+    const userId = stateKey as UserId;
+    const before = live.membershipOf(userId);
+    if (eventNo === null) {
+      live.setMember(userId, null);
+      this.statements.push(deleteMembership(live.roomNo, userId));
+      return;
+    }
+    const [event] = await this.events([eventNo]);
+    const membership = event!.pdu.content['membership'] as Membership;
+    const row = { roomNo: live.roomNo, userId, membership, eventNo, position };
+    this.statements.push(upsertMembership(row));
+    if (live.isLocal(userId) && before !== membership) this.statements.push(insertMembershipChange(row));
+    live.setMember(userId, membership);
+  }
+
+  /** Notes that an event asks for a redaction, and lets it take effect where `target` is given. */
+  redact(redaction: StoredEvent, redacts: EventId, target: StoredEvent | null): void {
+    this.statements.push(insertRedaction(this.live.roomNo, redacts, redaction.eventNo));
+    if (target === null || target.isRedacted) return;
+    this.statements.push(markRedacted(target.eventNo, redaction.eventNo));
+    const changed = target.with({ redactedByNo: redaction.eventNo });
+    const placedIndex = this.placed.findIndex((event) => event.eventNo === target.eventNo);
+    if (placedIndex >= 0) this.placed[placedIndex] = changed;
+    this.#events.set(target.eventNo, changed);
+    this.#deps.events.keep(changed);
+    this.changed.push(changed);
+  }
+
+  /** After the commit: readers may see the batch. `users` are those who learn of each event. */
+  publish(usersOf: (event: StoredEvent) => ReadonlySet<UserId> | UserId[]): void {
+    const { live } = this;
+    for (const event of this.changed) live.replaceRecent(event);
+    for (const event of this.placed) {
+      if (event.position > 0) live.addRecent(event);
+    }
+    const placed = new Map(this.placed.map((event) => [event.row.position, event]));
+    for (const position of this.#positions) {
+      const event = placed.get(position);
+      if (event === undefined) this.#deps.stream.release(position);
+      else this.#deps.stream.publish({ kind: 'event', position, roomNo: live.roomNo, users: usersOf(event) });
+    }
+  }
+
+  /** The batch never reached the disk: nothing of it may be found in a cache or be waited for. */
+  abandon(): void {
+    this.#deps.events.drop([...this.#events.keys()]);
+    this.#deps.snapshots.drop(this.live.roomNo, this.#snapshotNos);
+    for (const position of this.#positions) this.#deps.stream.release(position);
+  }
+
+  /** A row with what every new event has in common. An event that is new in the log is numbered by its position. */
+  row(event: { eventId: EventId; depth: number; json: string }, position: StreamPosition | null): EventRow {
+    return {
+      eventNo: position !== null && position > 0 ? position : this.#deps.stream.issueNumber(),
+      roomNo: this.live.roomNo,
+      eventId: event.eventId,
+      position,
+      depth: event.depth,
+      standing: 'ok',
+      snapshotNo: null,
+      replacesNo: null,
+      redactedByNo: null,
+      reason: null,
+      authIndex: null,
+      json: event.json,
+    };
+  }
+}

@@ -1,0 +1,260 @@
+/** The rooms of this server: each in its own queue, kept in memory within a bound, written through `append.ts`. */
+import { LRUCache } from 'lru-cache';
+import { MatrixError, notFound } from '../core/errors.ts';
+import { roomIdOfCreate } from '../core/event-hash.ts';
+import type { RoomId, UserId } from '../core/ids.ts';
+import type { RoomRules } from '../core/room-versions.ts';
+import { findOnceKey, findRoom, insertOnceKey, insertRoom, type RoomRow } from '../storage/events.ts';
+import type { Statement } from '../storage/sql.ts';
+import type { Stream } from '../stream/stream.ts';
+import {
+  type AppendDeps,
+  type Arrival,
+  type ArrivalVerdict,
+  appendArrivals,
+  appendDrafts,
+  type Draft,
+  settleCurrentState,
+} from './append.ts';
+import { LiveRoom } from './live-room.ts';
+import { RoomWork } from './room-work.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+/** What makes a request of a client happen once only. */
+export type OnceKey = { readonly userId: UserId; readonly scope: string; readonly txnKey: string };
+
+type Held = {
+  readonly live: LiveRoom;
+  /** Commits under way; the room may be read anew only when they have ended. */
+  readonly inFlight: Set<Promise<void>>;
+  isSpoiled: boolean;
+};
+
+/** How many requests may wait for one room; more are refused, so that one room cannot fill the memory. */
+const QUEUE_MAX = 2000;
+
+export type RoomsDeps = AppendDeps & { readonly stream: Stream; readonly roomsBytesMax: number };
+
+export class Rooms {
+  readonly #deps: RoomsDeps;
+  readonly #held: LRUCache<RoomId, Held>;
+  readonly #queues = new Map<RoomId, { last: Promise<unknown>; length: number }>();
+  readonly #once = new Map<string, Promise<StoredEvent[]>>();
+
+  constructor(deps: RoomsDeps) {
+    this.#deps = deps;
+    this.#held = new LRUCache({
+      maxSize: deps.roomsBytesMax,
+      sizeCalculation: (held) => held.live.sizeBytes,
+    });
+  }
+
+  /** The stored room, or a refusal: 404 M_NOT_FOUND. */
+  async get(roomId: RoomId): Promise<LiveRoom> {
+    const held = this.#held.get(roomId);
+    if (held !== undefined && !held.isSpoiled) return held.live;
+    return (await this.#inQueue(roomId, () => this.#hold(roomId))).live;
+  }
+
+  /** The room if we have it. */
+  async find(roomId: RoomId): Promise<LiveRoom | null> {
+    try {
+      return await this.get(roomId);
+    } catch (error) {
+      if (error instanceof MatrixError && error.status === 404) return null;
+      throw error;
+    }
+  }
+
+  /**
+   * Sends events of local users into a room, all or none, each on top of the last. Resolves when they are on disk.
+   * A repeated once-only key gives the event that was made the first time.
+   *
+   * @throws MatrixError 403 where the room's rules refuse one, 404 where there is no such room, 413 where one is too large
+   */
+  async send(
+    roomId: RoomId,
+    drafts: readonly Draft[],
+    onceKey?: OnceKey,
+    also: readonly Statement[] = [],
+  ): Promise<StoredEvent[]> {
+    if (onceKey === undefined) return this.#send(roomId, drafts, null, also);
+    const key = `${onceKey.userId}\0${onceKey.scope}\0${onceKey.txnKey}`;
+    const running = this.#once.get(key);
+    if (running !== undefined) return running;
+    const sending = this.#sendOnce(roomId, drafts, onceKey, also);
+    this.#once.set(key, sending);
+    try {
+      return await sending;
+    } finally {
+      this.#once.delete(key);
+    }
+  }
+
+  async #sendOnce(
+    roomId: RoomId,
+    drafts: readonly Draft[],
+    onceKey: OnceKey,
+    also: readonly Statement[],
+  ): Promise<StoredEvent[]> {
+    const earlier = await findOnceKey(this.#deps.db, onceKey);
+    if (earlier !== null) {
+      const event = await this.#deps.events.findById(earlier);
+      if (event !== undefined) return [event];
+    }
+    return this.#send(roomId, drafts, onceKey, also);
+  }
+
+  async #send(
+    roomId: RoomId,
+    drafts: readonly Draft[],
+    onceKey: OnceKey | null,
+    also: readonly Statement[],
+  ): Promise<StoredEvent[]> {
+    let made: StoredEvent[] = [];
+    const committed = await this.#inQueue(roomId, async () => {
+      const held = await this.#hold(roomId);
+      return this.#prepare(held, async (work) => {
+        made = await appendDrafts(this.#deps, work, drafts);
+        work.statements.push(...also);
+        if (onceKey !== null) {
+          work.statements.push(insertOnceKey(onceKey, made.at(-1)!.eventId, this.#deps.clock.now()));
+        }
+      });
+    });
+    await committed.done;
+    return made;
+  }
+
+  /**
+   * Makes a room: its create event and all that follows, in one transaction.
+   *
+   * @returns the events, the create event first; the room's ID is theirs
+   */
+  async create(
+    rules: RoomRules,
+    drafts: readonly Draft[],
+    also: (room: RoomRow) => readonly Statement[] = () => [],
+  ): Promise<StoredEvent[]> {
+    const roomNo = this.#deps.stream.issueNumber();
+    const { serverName, random } = this.#deps;
+    // In room version 12 the ID follows from the create event, which is made in a room that has none yet.
+    let roomId = `!${random.text(18)}:${serverName}` as RoomId;
+    if (rules.roomIdIsCreateHash) {
+      const probe = new RoomWork(
+        this.#deps,
+        new LiveRoom({ roomNo, roomId, version: rules.version, isPublished: false }, serverName),
+      );
+      const createTs = drafts[0]!.originServerTs ?? this.#deps.clock.now();
+      drafts = [{ ...drafts[0]!, originServerTs: createTs }, ...drafts.slice(1)];
+      const [create] = await appendDrafts(this.#deps, probe, drafts.slice(0, 1));
+      roomId = roomIdOfCreate(create!.eventId);
+      probe.abandon();
+    }
+    const room: RoomRow = { roomNo, roomId, version: rules.version, isPublished: false };
+    let made: StoredEvent[] = [];
+    const committed = await this.#inQueue(roomId, async () => {
+      const held: Held = { live: new LiveRoom(room, serverName), inFlight: new Set(), isSpoiled: false };
+      this.#deps.events.keepRoom(room);
+      return this.#prepare(held, async (work) => {
+        work.statements.push(insertRoom({ ...room, createdMs: this.#deps.clock.now() }), ...also(room));
+        made = await appendDrafts(this.#deps, work, drafts);
+        this.#held.set(roomId, held);
+      });
+    });
+    await committed.done;
+    return made;
+  }
+
+  /** Takes in events from elsewhere, prev events before those that follow them. */
+  async append(roomId: RoomId, arrivals: readonly Arrival[]): Promise<ArrivalVerdict[]> {
+    let verdicts: ArrivalVerdict[] = [];
+    const committed = await this.#inQueue(roomId, async () => {
+      const held = await this.#hold(roomId);
+      return this.#prepare(held, async (work) => {
+        verdicts = await appendArrivals(this.#deps, work, arrivals, () => this.#deps.stream.issueBackwards());
+      });
+    });
+    await committed.done;
+    return verdicts;
+  }
+
+  /** Prepares a batch on top of the live room and hands it to the disk; the next batch need not wait for the flush. */
+  async #prepare(held: Held, fill: (work: RoomWork) => Promise<void>): Promise<{ done: Promise<void> }> {
+    const work = new RoomWork(this.#deps, held.live);
+    try {
+      await fill(work);
+    } catch (error) {
+      // A refusal in the middle leaves a room half changed in memory: only the database knows it whole.
+      if (work.statements.length > 0) this.#spoil(held);
+      work.abandon();
+      throw error;
+    }
+    const committing = this.#commit(held, work);
+    held.inFlight.add(committing);
+    const done = committing.finally(() => held.inFlight.delete(committing));
+    // Whoever sent waits for it; the queue goes on either way.
+    done.catch(() => {});
+    return { done };
+  }
+
+  async #commit(held: Held, work: RoomWork): Promise<void> {
+    try {
+      await this.#deps.db.commit(work.statements, held.live.roomId);
+    } catch (error) {
+      this.#spoil(held);
+      work.abandon();
+      throw error;
+    }
+    work.publish((event) => audienceOf(held.live, event));
+  }
+
+  #spoil(held: Held): void {
+    held.isSpoiled = true;
+  }
+
+  /** The live room, read from the database where it is not at hand. Runs in the room's queue. */
+  async #hold(roomId: RoomId): Promise<Held> {
+    let held = this.#held.get(roomId);
+    if (held !== undefined && !held.isSpoiled) return held;
+    if (held !== undefined) await Promise.allSettled(held.inFlight);
+    const { db, events, snapshots, serverName } = this.#deps;
+    const room = await findRoom(db, roomId);
+    if (room === undefined) throw notFound('This server does not know the room.');
+    events.keepRoom(room);
+    const live = await LiveRoom.load({ db, snapshots, serverName }, room);
+    const work = new RoomWork(this.#deps, live);
+    await settleCurrentState(this.#deps, work);
+    held = { live, inFlight: new Set(), isSpoiled: false };
+    this.#held.set(roomId, held);
+    return held;
+  }
+
+  async #inQueue<T>(roomId: RoomId, deed: () => Promise<T>): Promise<T> {
+    let queue = this.#queues.get(roomId);
+    if (queue === undefined) {
+      queue = { last: Promise.resolve(), length: 0 };
+      this.#queues.set(roomId, queue);
+    }
+    if (queue.length >= QUEUE_MAX) {
+      throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many requests wait for this room.', { retry_after_ms: 1000 });
+    }
+    queue.length++;
+    const run = queue.last.then(deed);
+    queue.last = run.catch(() => {});
+    try {
+      return await run;
+    } finally {
+      queue.length--;
+      if (queue.length === 0) this.#queues.delete(roomId);
+    }
+  }
+}
+
+/** Who learns of an event: the local members, and whom a member event concerns. */
+function audienceOf(live: LiveRoom, event: StoredEvent): ReadonlySet<UserId> {
+  if (event.pdu.type !== 'm.room.member' || event.pdu.stateKey === null) return live.joinedLocal;
+  const target = event.pdu.stateKey as UserId;
+  if (live.joinedLocal.has(target) || !live.isLocal(target)) return live.joinedLocal;
+  return new Set([...live.joinedLocal, target]);
+}

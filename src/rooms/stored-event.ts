@@ -1,0 +1,72 @@
+/** An event as the engine holds it: its row, its PDU, and what is made of it once and kept. */
+import { clientEventBaseText } from '../core/client-event.ts';
+import type { EventId } from '../core/ids.ts';
+import { parseJson } from '../core/json.ts';
+import { isJsonObject } from '../core/json-value.ts';
+import type { Pdu } from '../core/pdu.ts';
+import { pduFromStored } from '../core/pdu-format.ts';
+import type { RoomRules } from '../core/room-versions.ts';
+import type { EventRow } from '../storage/events.ts';
+
+export class StoredEvent {
+  readonly row: EventRow;
+  readonly pdu: Pdu;
+  readonly rules: RoomRules;
+  #base: string | null = null;
+
+  constructor(rules: RoomRules, row: EventRow, pdu: Pdu) {
+    this.rules = rules;
+    this.row = row;
+    this.pdu = pdu;
+  }
+
+  /** Reads an event back from its row. */
+  static fromRow(rules: RoomRules, row: EventRow): StoredEvent {
+    const json = parseJson(row.json, { keepNumberText: !rules.enforcesCanonicalJson });
+    if (!isJsonObject(json)) throw new Error(`The event ${row.eventId} is stored as something else than an object.`);
+    return new StoredEvent(rules, row, pduFromStored(rules, row.eventId, json));
+  }
+
+  get eventNo(): number {
+    return this.row.eventNo;
+  }
+
+  get eventId(): EventId {
+    return this.row.eventId;
+  }
+
+  /** The place in the room's history. Asked only of events that have one. */
+  get position(): number {
+    if (this.row.position === null) throw new Error(`The event ${this.row.eventId} is an outlier: it has no position.`);
+    return this.row.position;
+  }
+
+  get isState(): boolean {
+    return this.pdu.stateKey !== null;
+  }
+
+  get isRedacted(): boolean {
+    return this.row.redactedByNo !== null;
+  }
+
+  /** Shown to clients: in the timeline, and neither rejected nor soft-failed. */
+  get isShown(): boolean {
+    return this.row.standing === 'ok' && this.row.position !== null;
+  }
+
+  /** The client form without `unsigned` and `room_id`, as JSON text; made once. */
+  get clientBase(): string {
+    this.#base ??= clientEventBaseText(this.rules, this.pdu, this.isRedacted);
+    return this.#base;
+  }
+
+  /** The same event with other facts about it: a place, a redaction. */
+  with(change: Partial<EventRow>): StoredEvent {
+    return new StoredEvent(this.rules, { ...this.row, ...change }, this.pdu);
+  }
+
+  /** About how many bytes of memory it holds. */
+  get sizeBytes(): number {
+    return 600 + this.row.json.length * 3;
+  }
+}
