@@ -10,7 +10,15 @@ export interface JsonObject {
   readonly [key: string]: JsonValue | undefined;
 }
 
-/** Whether a value is a JSON object: neither null, nor an array. */
+/** Whether a value is a JSON object: neither null, nor an array, nor a number kept as text. */
 export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  // Asked of the key first, because the engine's own test is a call that is never inlined.
+  return !('rawJSON' in value) || !isRawNumber(value);
+}
+
+/** Whether a value stands for a number that was kept as its text. */
+export function isRawNumber(value: unknown): value is { readonly rawJSON: string } {
+  // A cast, because every Node that we support has the function and only the type library lacks it.
+  return (JSON as unknown as { isRawJSON(value: unknown): boolean }).isRawJSON(value);
 }
