@@ -30,6 +30,9 @@ export default async function* report(source) {
       // A parent fails with its child: the child has said why.
       if (data.details.error?.failureType === 'subtestsFailed') continue;
       yield* describeFailure(data, [...names.slice(0, data.nesting), data.name]);
+    } else if (type === 'test:diagnostic' && data.message.includes('asynchronous activity after the test ended')) {
+      // An error that no test awaited: the process ends badly though each test passed.
+      yield `  FAILED ${data.message}\n`;
     } else if (type === 'test:stderr' || type === 'test:stdout') {
       yield data.message;
     } else if (type === 'test:summary' && data.file === undefined) {

@@ -40,12 +40,12 @@ function install() {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** All test files below some folders, without those below others. */
+/** All test files below some folders, without those below others. End-to-end tests are called `.e2e.ts`. */
 function testFiles(folders, without = []) {
   return folders.flatMap((folder) => {
     if (!existsSync(join(root, folder))) return [];
     return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
+      .filter((entry) => entry.isFile() && /\.(test|e2e)\.ts$/.test(entry.name))
       .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)))
       .filter((file) => !without.some((other) => file.startsWith(`${other}/`)))
       .sort();

@@ -26,7 +26,7 @@ function fileOfModule(module: string): string {
 export function checkNames(paths: readonly string[], operations: readonly Operation[]): Problem[] {
   return paths.flatMap((path) => {
     const parts = path.split('/');
-    const base = (parts.at(-1) ?? '').replace(/(\.test|\.d)?\.(ts|js)$/, '');
+    const base = (parts.at(-1) ?? '').replace(/(\.test|\.e2e|\.d)?\.(ts|js)$/, '');
     const odd = [...parts.slice(0, -1), base].find((part) => !KEBAB.test(part));
     if (odd !== undefined) return [{ path, line: 1, message: `"${odd}" is not kebab-case` }];
 

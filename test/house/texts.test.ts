@@ -1,20 +1,24 @@
 /** Texts promise nothing that nobody holds, and name no machine. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { describe, listFiles, root } from './sources.ts';
-import { checkText } from './texts.ts';
+import { checkLinks, checkText } from './texts.ts';
 
 const FOLDERS = ['src', 'test', 'scripts', 'bin', 'docs', 'packaging', 'demo', 'identity', 'clients', '.ci'];
 /** Written by tools, or not ours to word. */
 const GENERATED = /^docs\/api\/|\.(png|ico|woff2|wasm|db)$/;
 
-test('no text names a machine, promises without an issue, or silences the type checker', () => {
+function textPaths(): string[] {
   const atRoot = readdirSync(root).filter((name) => /\.(md|json)$/.test(name) && name !== 'package-lock.json');
-  const paths = [...atRoot, ...listFiles(FOLDERS, ['']).filter((path) => !GENERATED.test(path))];
+  return [...atRoot, ...listFiles(FOLDERS, ['']).filter((path) => !GENERATED.test(path))];
+}
 
-  const problems = paths.flatMap((path) => checkText(path, readFileSync(join(root, path), 'utf8')));
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+test('no text names a machine, promises without an issue, or silences the type checker', () => {
+  const problems = textPaths().flatMap((path) => checkText(path, read(path)));
 
   assert.equal(problems.length, 0, `\n${describe(problems)}`);
 });
@@ -38,4 +42,20 @@ test('good texts pass', () => {
   const right = '/** Appends. */\n// TODO(#12): the rest.\nconst home = "/_matrix/client/v3/work/home/x";\n';
 
   assert.deepEqual(checkText('src/rooms/append.ts', right), []);
+});
+
+test('every link between pages leads somewhere', () => {
+  const pages = textPaths().filter((path) => path.endsWith('.md'));
+
+  const problems = pages.flatMap((path) => checkLinks(path, read(path), (target) => existsSync(join(root, target))));
+
+  assert.equal(problems.length, 0, `\n${describe(problems)}`);
+});
+
+test('a link that leads nowhere is found', () => {
+  const page = 'See [a](a.md), [b](../b.md#part), [up](#top) and [out](https://example.org/x).';
+
+  const problems = checkLinks('docs/page.md', page, (path) => path === 'docs/a.md');
+
+  assert.equal(describe(problems), 'docs/page.md:1: the link ../b.md leads nowhere');
 });

@@ -1,4 +1,5 @@
 /** What no text of the repository may hold, and how long a file may be. */
+import { dirname, join } from 'node:path';
 import type { Problem } from './sources.ts';
 
 const LINES_MAX = 600;
@@ -70,4 +71,14 @@ export function checkText(path: string, text: string): Problem[] {
     }
   });
   return problems;
+}
+
+/** Relative links of a page that lead nowhere. `exists` is asked for paths from the root. */
+export function checkLinks(path: string, text: string, exists: (path: string) => boolean): Problem[] {
+  return text.split('\n').flatMap((line, index) =>
+    [...line.matchAll(/\]\((?![a-z]+:|#)([^)#\s]+)/g)]
+      .map(([, target = '']) => target)
+      .filter((target) => !exists(join(dirname(path), target)))
+      .map((target) => ({ path, line: index + 1, message: `the link ${target} leads nowhere` })),
+  );
 }
