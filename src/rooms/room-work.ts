@@ -42,6 +42,7 @@ export class RoomWork {
   readonly #deps: WorkDeps;
   readonly #positions: StreamPosition[] = [];
   readonly #snapshotNos: number[] = [];
+  readonly #membershipChanges = new Map<StreamPosition, UserId>();
   readonly #events = new Map<number, StoredEvent>();
 
   constructor(deps: WorkDeps, live: LiveRoom) {
@@ -136,7 +137,10 @@ export class RoomWork {
     const membership = event!.pdu.content['membership'] as Membership;
     const row = { roomNo: live.roomNo, userId, membership, eventNo, position };
     this.statements.push(upsertMembership(row));
-    if (live.isLocal(userId) && before !== membership) this.statements.push(insertMembershipChange(row));
+    if (live.isLocal(userId) && before !== membership) {
+      this.statements.push(insertMembershipChange(row));
+      this.#membershipChanges.set(position, userId);
+    }
     live.setMember(userId, membership);
   }
 
@@ -164,7 +168,10 @@ export class RoomWork {
     for (const position of this.#positions) {
       const event = placed.get(position);
       if (event === undefined) this.#deps.stream.release(position);
-      else this.#deps.stream.publish({ kind: 'event', position, roomNo: live.roomNo, users: usersOf(event) });
+      else {
+        const about = this.#membershipChanges.get(position) ?? null;
+        this.#deps.stream.publish({ kind: 'event', position, roomNo: live.roomNo, about, users: usersOf(event) });
+      }
     }
   }
 

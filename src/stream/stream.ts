@@ -12,10 +12,20 @@ export type StreamPosition = number;
 
 /** What a change is about; whoever reads the log chooses by it. */
 export type Change = {
-  readonly kind: 'event' | 'receipt' | 'typing' | 'account-data' | 'presence' | 'to-device' | 'device-list' | 'push-rules';
+  readonly kind:
+    | 'event'
+    | 'receipt'
+    | 'typing'
+    | 'account-data'
+    | 'presence'
+    | 'to-device'
+    | 'device-list'
+    | 'push-rules';
   readonly position: StreamPosition;
   /** Set where the change happened in a room. */
   readonly roomNo: number | null;
+  /** The user whom it concerns alone: whose account data, whose membership. */
+  readonly about: UserId | null;
   /** Who should wake up. Read at once, never kept. */
   readonly users: ReadonlySet<UserId> | readonly UserId[];
 };
@@ -34,6 +44,7 @@ export class Stream {
   /** Positions given out whose change is not visible yet, in order; true once its change is on disk. */
   readonly #open = new Map<StreamPosition, boolean>();
   readonly #held: Change[] = [];
+  readonly #reaching: (() => void)[] = [];
   #last: StreamPosition;
   #visible: StreamPosition;
   #lastBackwards: StreamPosition;
@@ -111,6 +122,7 @@ export class Stream {
   }
 
   #tell(): void {
+    for (const reached of this.#reaching.splice(0)) reached();
     if (this.#held.length === 0) return;
     const told = this.#held.filter((change) => change.position <= this.#visible);
     if (told.length === 0) return;
@@ -137,6 +149,11 @@ export class Stream {
     if (waiters === undefined) return;
     this.#waiters.delete(userId);
     for (const waiter of waiters) waiter.wake();
+  }
+
+  /** Waits until a position is visible that was given out before. */
+  async reached(position: StreamPosition): Promise<void> {
+    while (this.#visible < position) await new Promise<void>((resolve) => this.#reaching.push(resolve));
   }
 
   /** Calls for each change as it becomes visible, in order. For caches beside the log; gives a way to stop. */

@@ -1,0 +1,58 @@
+/** Who is typing in which room now. Held in memory only: it is over in seconds. */
+import type { UserId } from '../core/ids.ts';
+import type { Clock, Timer } from '../kit/clock.ts';
+import type { Stream, StreamPosition } from './stream.ts';
+
+/** The longest time that one call can make someone type. */
+const TYPING_MS_MAX = 60_000;
+const TYPISTS_MAX = 500;
+
+export class Typing {
+  readonly #stream: Stream;
+  readonly #clock: Clock;
+  readonly #rooms = new Map<number, Map<UserId, Timer>>();
+  readonly #positions = new Map<number, StreamPosition>();
+
+  constructor(deps: { stream: Stream; clock: Clock }) {
+    this.#stream = deps.stream;
+    this.#clock = deps.clock;
+  }
+
+  /** Notes that a user types for `timeoutMs`, or (0) no longer does. `users` learn of it. */
+  set(roomNo: number, userId: UserId, timeoutMs: number, users: ReadonlySet<UserId>): void {
+    let typists = this.#rooms.get(roomNo);
+    const before = typists?.get(userId);
+    before?.cancel();
+    if (timeoutMs <= 0) {
+      if (before === undefined) return;
+      typists!.delete(userId);
+      if (typists!.size === 0) this.#rooms.delete(roomNo);
+      this.#tell(roomNo, users);
+      return;
+    }
+    if (typists === undefined) {
+      typists = new Map();
+      this.#rooms.set(roomNo, typists);
+    }
+    if (before === undefined && typists.size >= TYPISTS_MAX) return;
+    const timer = this.#clock.after(Math.min(timeoutMs, TYPING_MS_MAX), () => this.set(roomNo, userId, 0, users));
+    typists.set(userId, timer);
+    if (before === undefined) this.#tell(roomNo, users);
+  }
+
+  #tell(roomNo: number, users: ReadonlySet<UserId>): void {
+    const position = this.#stream.issue();
+    this.#positions.set(roomNo, position);
+    this.#stream.publish({ kind: 'typing', position, roomNo, about: null, users });
+  }
+
+  /** Who types in the room. */
+  list(roomNo: number): UserId[] {
+    return [...(this.#rooms.get(roomNo)?.keys() ?? [])];
+  }
+
+  /** When the list last changed; 0 where it did not since the start. */
+  lastPosition(roomNo: number): StreamPosition {
+    return this.#positions.get(roomNo) ?? 0;
+  }
+}
