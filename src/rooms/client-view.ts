@@ -1,0 +1,165 @@
+/**
+ * Events as one reader gets them: the kept client form of each, and what this reader may know beside it.
+ * Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#room-event-format
+ */
+import {
+  type ClientEvent,
+  clientEvent,
+  clientEventBase,
+  clientEventText,
+  clientUnsigned,
+  type UnsignedFacts,
+} from '../core/client-event.ts';
+import type { UserId } from '../core/ids.ts';
+import type { JsonObject } from '../core/json-value.ts';
+import { stateKeyTuple } from '../core/pdu.ts';
+import { redactContent } from '../core/redaction.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Database } from '../storage/database.ts';
+import { findTransactionsOfEvents } from '../storage/events.ts';
+import type { EventStore } from './event-store.ts';
+import type { LiveRoom } from './live-room.ts';
+import type { Snapshots } from './snapshots.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+/** Who reads: a user, on the device (or by the token) whose transaction IDs are its own. */
+export type ViewReader = { readonly userId: UserId; readonly deviceScope: string };
+
+/** The scope of a requester's transaction IDs: the device, or the token where there is none (threat D11). */
+export function deviceScopeOf(requester: { readonly deviceId: string | null; readonly tokenId: number }): string {
+  return requester.deviceId === null ? `token ${requester.tokenId}` : `device ${requester.deviceId}`;
+}
+
+/** The once-only key of a client's request: its path, since each path has transaction IDs of its own. */
+export function txnKeyOf(path: readonly string[], txnId: string): string {
+  return `${path.map(encodeURIComponent).join('/')}\n${txnId}`;
+}
+
+/** The content of an event as readers may still see it. */
+export function shownContent(event: StoredEvent): JsonObject {
+  const { pdu } = event;
+  return event.isRedacted ? redactContent(event.rules, pdu.type, pdu.content) : pdu.content;
+}
+
+export class ClientViews {
+  readonly #deps: { db: Database; events: EventStore; snapshots: Snapshots; clock: Clock };
+
+  constructor(deps: { db: Database; events: EventStore; snapshots: Snapshots; clock: Clock }) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Events of one room as JSON texts, in their order; with `room_id` unless the room is implied. Asks the database only
+   * for what is not at hand, each kind of thing once for all events; for transactions only where the reader's own
+   * events are among them.
+   */
+  async texts(
+    live: LiveRoom,
+    events: readonly StoredEvent[],
+    reader: ViewReader,
+    { withRoomId = true }: { readonly withRoomId?: boolean } = {},
+  ): Promise<string[]> {
+    const facts = await this.facts(live, events, reader);
+    const roomId = withRoomId ? live.roomId : undefined;
+    return events.map((event, index) => clientEventText(event.clientBase, clientUnsigned(facts[index]!), roomId));
+  }
+
+  /** Events of one room as objects, for those who look into them: filters on fields, single events. */
+  async objects(
+    live: LiveRoom,
+    events: readonly StoredEvent[],
+    reader: ViewReader,
+    { withRoomId = true }: { readonly withRoomId?: boolean } = {},
+  ): Promise<ClientEvent[]> {
+    const facts = await this.facts(live, events, reader);
+    return events.map((event, index) => ({
+      ...(withRoomId ? { room_id: live.roomId } : {}),
+      ...clientEventBase(event.rules, event.pdu, event.isRedacted),
+      unsigned: clientUnsigned(facts[index]!),
+    }));
+  }
+
+  /** What `unsigned` tells the reader about each event. */
+  async facts(live: LiveRoom, events: readonly StoredEvent[], reader: ViewReader): Promise<UnsignedFacts[]> {
+    const { clock } = this.#deps;
+    const nowMs = clock.now();
+    const [related, transactions, memberships] = await Promise.all([
+      this.#related(events),
+      this.#transactions(events, reader),
+      this.#memberships(live, events, reader.userId),
+    ]);
+    return events.map((event) => {
+      const { replacesNo, redactedByNo, snapshotNo } = event.row;
+      const replaced = replacesNo === null ? undefined : related?.get(replacesNo);
+      const redaction = redactedByNo === null ? undefined : related?.get(redactedByNo);
+      const transactionId = transactions?.get(event.eventId);
+      const membership = snapshotNo === null ? undefined : memberships.get(snapshotNo);
+      return {
+        ageMs: nowMs - event.pdu.originServerTs,
+        ...(transactionId === undefined ? {} : { transactionId }),
+        ...(membership === undefined ? {} : { membership }),
+        ...(replaced === undefined ? {} : { prevContent: shownContent(replaced), replacesState: replaced.eventId }),
+        ...(redaction === undefined ? {} : { redactedBecause: becauseOf(redaction, nowMs) }),
+      };
+    });
+  }
+
+  async #related(events: readonly StoredEvent[]): Promise<Map<number, StoredEvent> | null> {
+    const eventNos = new Set<number>();
+    for (const { row } of events) {
+      if (row.replacesNo !== null) eventNos.add(row.replacesNo);
+      if (row.redactedByNo !== null) eventNos.add(row.redactedByNo);
+    }
+    if (eventNos.size === 0) return null;
+    return new Map((await this.#deps.events.list([...eventNos])).map((event) => [event.eventNo, event]));
+  }
+
+  async #transactions(events: readonly StoredEvent[], reader: ViewReader): Promise<Map<string, string> | null> {
+    const own: string[] = [];
+    for (const event of events) if (event.pdu.sender === reader.userId) own.push(event.eventId);
+    if (own.length === 0) return null;
+    const found = await findTransactionsOfEvents(this.#deps.db, reader.userId, reader.deviceScope, own);
+    for (const [eventId, txnKey] of found) found.set(eventId, txnIdOf(txnKey));
+    return found;
+  }
+
+  /** The reader's membership in each snapshot after one of the events. */
+  async #memberships(live: LiveRoom, events: readonly StoredEvent[], userId: UserId): Promise<Map<number, string>> {
+    const memberships = new Map<number, string>();
+    const snapshotNos = new Set<number>();
+    for (const { row } of events) {
+      if (row.snapshotNo === null) continue;
+      // The usual case: nothing of the state has changed since the event.
+      if (row.snapshotNo === live.snapshotNo) memberships.set(row.snapshotNo, live.membershipOf(userId) ?? 'leave');
+      else snapshotNos.add(row.snapshotNo);
+    }
+    if (snapshotNos.size === 0) return memberships;
+    const keyNo = live.keyNos.get(stateKeyTuple('m.room.member', userId));
+    const memberNos = new Map<number, number>();
+    for (const snapshotNo of snapshotNos) {
+      memberships.set(snapshotNo, 'leave');
+      // Nearly always a walk in memory: a snapshot's nodes are cached, and neighbors share them.
+      const eventNo = keyNo === undefined ? null : await this.#deps.snapshots.get(live.roomNo, snapshotNo, keyNo);
+      if (eventNo !== null) memberNos.set(snapshotNo, eventNo);
+    }
+    if (memberNos.size === 0) return memberships;
+    const members = await this.#deps.events.list([...new Set(memberNos.values())]);
+    const byNo = new Map(members.map((event) => [event.eventNo, event.pdu.content['membership']]));
+    for (const [snapshotNo, eventNo] of memberNos) {
+      const membership = byNo.get(eventNo);
+      if (typeof membership === 'string') memberships.set(snapshotNo, membership);
+    }
+    return memberships;
+  }
+}
+
+function becauseOf(redaction: StoredEvent, nowMs: number): JsonObject {
+  const because = clientEvent(redaction.rules, redaction.pdu, { ageMs: nowMs - redaction.pdu.originServerTs });
+  // A client event is plain JSON; its type only names the keys.
+  return because as unknown as JsonObject;
+}
+
+/** What the client called its transaction: all that follows the path, in which no line ends. */
+function txnIdOf(txnKey: string): string {
+  return txnKey.slice(txnKey.indexOf('\n') + 1);
+}

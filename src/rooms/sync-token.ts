@@ -1,0 +1,17 @@
+/** The token that clients get for a place in the log: one form for sync, `/messages` and `/context`. */
+import { invalidParam } from '../core/errors.ts';
+import type { StreamPosition } from '../stream/stream.ts';
+
+const TOKEN = /^s(-?\d{1,15})$/;
+
+/** The token of a position. History that was fetched later lies below 0. */
+export function formatSyncToken(position: StreamPosition): string {
+  return `s${position}`;
+}
+
+/** The position of a token that we gave out. Throws 400 M_INVALID_PARAM for any other text. */
+export function parseSyncToken(token: string, parameter = 'since'): StreamPosition {
+  const digits = TOKEN.exec(token)?.[1];
+  if (digits === undefined) throw invalidParam(`${parameter}: is not a token of this server.`);
+  return Number(digits);
+}
