@@ -1,8 +1,9 @@
 /** Request bodies: read with a bound, decoded strictly (threats A6, D18). */
-import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { Transform } from 'node:stream';
 import { badJson, MatrixError, notJson, tooLarge } from '../core/errors.ts';
+import { JSON_DEPTH_MAX, parseJson } from '../core/json.ts';
+import type { JsonValue } from '../core/json-value.ts';
 
 /** The client went away: nobody is left to read an answer. */
 export class ClientGone extends Error {
@@ -84,57 +85,29 @@ export type JsonRules = {
   readonly depthMax: number;
   /** Whether half a surrogate pair is refused wherever it stands. Where it is not, the reader must look for it. */
   readonly refusesLoneSurrogates: boolean;
-  readonly parse: (text: string) => unknown;
+  readonly keepNumberText: boolean;
 };
 
 /** What clients send: refused as a whole when something in it is wrong. */
-export const CLIENT_JSON: JsonRules = { depthMax: 100, refusesLoneSurrogates: true, parse: JSON.parse };
+export const CLIENT_JSON: JsonRules = {
+  depthMax: JSON_DEPTH_MAX,
+  refusesLoneSurrogates: true,
+  keepNumberText: false,
+};
 
 /**
  * What servers send. One bad event in a transaction must not block all others that an honest server relays with it, so
  * each event's own checks come later; 1,000 levels is what other servers can parse at most.
  */
-export const SERVER_JSON: JsonRules = { depthMax: 1000, refusesLoneSurrogates: false, parse: JSON.parse };
+export const SERVER_JSON: JsonRules = { depthMax: 1000, refusesLoneSurrogates: false, keepNumberText: true };
 
-/** Parses JSON. Throws 400 M_NOT_JSON for what is no UTF-8 or no JSON, 400 M_BAD_JSON for what is nested too deep. */
-export function parseJson(bytes: Buffer, rules: JsonRules): unknown {
-  if (!isUtf8(bytes)) throw notJson('The body is not valid UTF-8.');
-  const text = bytes.toString('utf8');
-  if (bytes.length > 2 * rules.depthMax && isDeeperThan(bytes, rules.depthMax)) {
-    throw badJson(`The body has more than ${rules.depthMax} levels.`);
-  }
-  let value: unknown;
-  try {
-    value = rules.parse(text);
-  } catch {
-    // The parser's own words quote the body, which may hold a password.
-    throw notJson('The body is not valid JSON.');
-  }
+/** Parses JSON. Throws 400 M_NOT_JSON for what is no UTF-8, no JSON or nested too deep, M_BAD_JSON for lone surrogates. */
+export function parseJsonBody(bytes: Buffer, rules: JsonRules): JsonValue {
+  const value = parseJson(bytes, rules);
   // Only an escape can bring in half a pair: the bytes themselves were valid UTF-8.
-  if (rules.refusesLoneSurrogates && /\\ud[89a-f]/i.test(text) && !isWellFormed(value)) {
-    throw badJson('The body has half a surrogate pair in a text.');
-  }
+  const mayHoldHalf = rules.refusesLoneSurrogates && (bytes.includes('\\ud') || bytes.includes('\\uD'));
+  if (mayHoldHalf && !isWellFormed(value)) throw badJson('The body has half a surrogate pair in a text.');
   return value;
-}
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-
-/** Looks before it is parsed, at 1 ns a byte; for text that is no JSON the answer means nothing and harms nothing. */
-function isDeeperThan(bytes: Buffer, depthMax: number): boolean {
-  let depth = 0;
-  let isInText = false;
-  for (let at = 0; at < bytes.length; at++) {
-    const byte = bytes[at];
-    if (isInText) {
-      if (byte === BACKSLASH) at++;
-      else if (byte === QUOTE) isInText = false;
-    } else if (byte === QUOTE) isInText = true;
-    else if (byte === 0x7b || byte === 0x5b) {
-      if (++depth > depthMax) return true;
-    } else if (byte === 0x7d || byte === 0x5d) depth--;
-  }
-  return false;
 }
 
 function isWellFormed(value: unknown): boolean {

@@ -22,7 +22,7 @@ import {
   checkEncoding,
   checkJsonType,
   type JsonRules,
-  parseJson,
+  parseJsonBody,
   readBody,
   SERVER_JSON,
   streamBody,
@@ -65,8 +65,6 @@ export type RouterOptions = {
   readonly allowsTokenInQuery?: boolean;
   /** Whether a requester is never limited: an application service that asked for it, a user whom an admin freed. */
   readonly isExempt?: (requester: Requester) => boolean;
-  /** How JSON of other servers is parsed: numbers past 2^53 must survive it. */
-  readonly parseServerJson?: (text: string) => unknown;
   readonly bounds?: Partial<RouterBounds>;
 };
 
@@ -325,7 +323,7 @@ export class Router {
       if (takesEmptyBody) return {};
       throw notJson('The body is empty; it must be JSON.');
     }
-    return parseJson(body, rules);
+    return parseJsonBody(body, rules);
   }
 
   async #refuse(call: IncomingCall, thrown: unknown): Promise<[status: number, bytes: number]> {
@@ -401,8 +399,7 @@ export class Router {
   }
 
   *#prepareAll() {
-    const { resources, limiter, parseServerJson } = this.#options;
-    const serverRules = parseServerJson === undefined ? SERVER_JSON : { ...SERVER_JSON, parse: parseServerJson };
+    const { resources, limiter } = this.#options;
     for (const { name, endpoints, hasCors } of resources) {
       const bit = this.#resourceBits.get(name) ?? 1 << this.#resourceBits.size;
       this.#resourceBits.set(name, bit);
@@ -410,7 +407,7 @@ export class Router {
         if (endpoint.rateLimit !== null && !limiter.knows(endpoint.rateLimit)) {
           throw new Error(`${endpoint.name} names the rate limit ${endpoint.rateLimit}, which does not exist.`);
         }
-        const target = prepare(endpoint, bit, hasCors, endpoint.auth === 'server' ? serverRules : CLIENT_JSON);
+        const target = prepare(endpoint, bit, hasCors, endpoint.auth === 'server' ? SERVER_JSON : CLIENT_JSON);
         for (const path of [endpoint.path, ...endpoint.alsoAt]) yield { method: endpoint.method, path, target };
       }
     }
