@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { become, isNewEnough, nodePath, root } from '../scripts/runtime.js';
 
-/** True where the build is there and no source is newer: in a checkout, what runs is what was last saved. */
-function isBuilt(built) {
+/** True where a built file is there and no source is newer: in a checkout, what runs is what was last saved. */
+export function isBuilt(built) {
   const builtMs = statSync(built, { throwIfNoEntry: false })?.mtimeMs;
   if (builtMs === undefined) return false;
   const sources = join(root, 'src');
