@@ -5,10 +5,11 @@
  * under the Node among the development dependencies, so that everybody tests with the same. A stage that fails does not
  * hide the others. The last line says `N passed, N failed`; a check that is no test counts as one.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, relative } from 'node:path';
+import { install, isInstalled } from './install.js';
 import { become, isNewEnough, packagedNode, root } from './runtime.js';
 
 const STAGE_MINUTES_MAX = 10;
@@ -17,28 +18,6 @@ const STAGE_MINUTES_MAX = 10;
 const PURE = ['src/core', 'src/kit', 'test/vectors'];
 /** Folders under `test` with a stage of their own. */
 const OWN_STAGE = ['house', 'e2e', 'crash', 'fuzz', 'bench'].map((name) => `test/${name}`);
-
-/** True where every package of the lock file that this machine needs is installed in just that version. */
-function isInstalled() {
-  const installedList = join(root, 'node_modules', '.package-lock.json');
-  if (!existsSync(installedList)) return false;
-  const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
-  const installed = JSON.parse(readFileSync(installedList, 'utf8')).packages;
-  return Object.entries(wanted).every(
-    ([path, { version, optional }]) => path === '' || optional === true || installed[path]?.version === version,
-  );
-}
-
-function install() {
-  console.log('== install: npm ci');
-  // With the machine's Node, for which no package is compiled; none of those we use needs its scripts but PostgreSQL's
-  // binaries, and test/support/postgres.ts makes up for that one.
-  const { status } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
-    cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  if (status !== 0) process.exit(status ?? 1);
-}
 
 /** All test files below some folders, without those below others. End-to-end tests are called `.e2e.ts`. */
 function testFiles(folders, without = []) {
