@@ -1,21 +1,7 @@
 /** How much disk a server's data take, counted after what is still in a journal has reached its place. */
-import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
-import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import pg from 'pg';
-
-const SQLITE_HEADER = 'SQLite format 3\0';
-
-function isSqlite(path: string): boolean {
-  const file = openSync(path, 'r');
-  try {
-    const head = Buffer.alloc(SQLITE_HEADER.length);
-    readSync(file, head);
-    return head.toString('latin1') === SQLITE_HEADER;
-  } finally {
-    closeSync(file);
-  }
-}
+import { sqliteFilesIn } from '../support/sqlite-files.ts';
 
 function sqliteBytes(path: string): number {
   const db = new Database(path, { timeout: 10_000 });
@@ -34,9 +20,7 @@ function sqliteBytes(path: string): number {
  * do not count.
  */
 export function sqliteDirectoryBytes(dir: string): number {
-  return readdirSync(dir, { withFileTypes: true })
-    .filter((entry) => entry.isFile() && isSqlite(join(dir, entry.name)))
-    .reduce((sum, entry) => sum + sqliteBytes(join(dir, entry.name)), 0);
+  return sqliteFilesIn(dir).reduce((sum, path) => sum + sqliteBytes(path), 0);
 }
 
 /** Bytes of a PostgreSQL database after a checkpoint; the write-ahead log, which is recycled, does not count. */

@@ -14,11 +14,14 @@ export type Work = {
   /** As many at a time; each waits for its answer before its next. */
   readonly workers: number;
   readonly ops: number;
-  /** Ends early after this time, so that a slow server is measured too. */
+  /** Ends early after this time, but not before a few operations, so that a slow server is measured too. */
   readonly limitMs: number;
   /** One operation; `index` counts those of all workers. */
   op(worker: number, index: number): Promise<unknown>;
 };
+
+/** Fewer say nothing. */
+const OPS_MIN = 5;
 
 /** The value below which a share of the values lies. */
 export function quantile(values: readonly number[], share: number): number {
@@ -73,7 +76,7 @@ async function run(work: Work, firstIndex: number): Promise<number[]> {
   const endMs = performance.now() + work.limitMs;
   let started = 0;
   const worker = async (number: number): Promise<void> => {
-    while (started < work.ops && performance.now() < endMs) {
+    while (started < work.ops && (started < OPS_MIN || performance.now() < endMs)) {
       const index = firstIndex + started++;
       const startMs = performance.now();
       await work.op(number, index);
