@@ -14,7 +14,7 @@ import { type Promised, type Sender, storm, type Unanswered } from './storm.ts';
 import { Watcher } from './watcher.ts';
 
 /** The server under test. */
-export type CrashTarget = {
+type CrashTarget = {
   readonly url: string;
   readonly sharedSecret: string;
   /** Resolves at its first answer. */
@@ -43,7 +43,7 @@ const START_MS_SPREAD = 400;
 /** The latest acknowledged sends that are repeated after a kill, as by clients that missed the answer. */
 const REPEATED = 10;
 
-export async function crashRun(target: CrashTarget, kills: number, seed: number): Promise<CrashSummary> {
+async function crashRun(target: CrashTarget, kills: number, seed: number): Promise<CrashSummary> {
   const random = seededRandom(seed);
   const problems: string[] = [];
   await target.start();
@@ -200,7 +200,7 @@ async function checkHistory(
 }
 
 /** What SQLite finds wrong with each database of a directory, after the recovery that opening it makes. */
-export function sqliteDamage(dir: string): string[] {
+function sqliteDamage(dir: string): string[] {
   return sqliteFilesIn(dir).flatMap((path) => {
     const db = new Database(path);
     try {

@@ -74,6 +74,14 @@ function configuration(dir: string, port: number, sharedSecret: string, options:
   };
 }
 
+const running = new Set<Homeserver>();
+
+// The servers are in process groups of their own, which a terminal's interrupt does not reach.
+process.once('exit', () => {
+  for (const server of running) server.killNow();
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 /** A server on loopback in a directory of its own. It may be stopped or killed, and started again on what it left. */
 export class Homeserver {
   readonly url: string;
@@ -86,7 +94,7 @@ export class Homeserver {
     this.url = url;
     this.dir = dir;
     this.sharedSecret = sharedSecret;
-    process.on('exit', () => this.#signal('SIGKILL'));
+    running.add(this);
   }
 
   /** Writes the configuration and a signing key into a new directory; starts nothing. */
@@ -171,14 +179,20 @@ export class Homeserver {
 
   /** Ends it as a power failure of the process would: no handler runs, nothing is flushed. */
   async kill(): Promise<void> {
-    this.#signal('SIGKILL');
+    this.killNow();
     await this.#ended;
     this.#child = undefined;
+  }
+
+  /** The same without waiting until it has ended. */
+  killNow(): void {
+    this.#signal('SIGKILL');
   }
 
   /** Stops it and removes its directory. */
   async remove(): Promise<void> {
     await this.stop();
+    running.delete(this);
     rmSync(this.dir, { recursive: true, force: true });
   }
 
