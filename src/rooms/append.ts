@@ -2,11 +2,12 @@
  * The one door into a room's graph: know, check, place, write, tell.
  * Spec v1.19: https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
-import { authEventKeys, checkAuth, checkAuthEvents } from '../core/auth-rules.ts';
+import { authEventKeys } from '../core/auth-events.ts';
+import { checkAuth, checkAuthEvents } from '../core/auth-rules.ts';
 import { forbidden } from '../core/errors.ts';
 import { referenceHash } from '../core/event-hash.ts';
 import type { EventId, ServerName, UserId } from '../core/ids.ts';
-import { serverNameOf } from '../core/ids.ts';
+import { parseUserId, serverNameOf } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import { type Pdu, type StateKeyTuple, type StateLookup, stateKeyTuple } from '../core/pdu.ts';
 import { buildPdu, depthAfter, type PduFields, PREV_EVENTS_MAX } from '../core/pdu-format.ts';
@@ -16,7 +17,6 @@ import type { Clock } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { Database } from '../storage/database.ts';
 import { listRedactions, type Standing } from '../storage/events.ts';
-import { indexOfAuthChain } from './auth-graph.ts';
 import type { EventStore } from './event-store.ts';
 import type { Extremity } from './live-room.ts';
 import { mayRedact } from './redactions.ts';
@@ -44,6 +44,8 @@ export type Arrival = {
   readonly kind: 'live' | 'backfilled' | 'outlier';
   /** The state before the event, where its prev events cannot tell; all its events must be stored. */
   readonly stateBefore?: ReadonlyMap<StateKeyTuple, EventId>;
+  /** Whether the server that vouches for a restricted join signed it. */
+  readonly hasAuthorisingSignature?: boolean;
 };
 
 export type ArrivalVerdict = {
@@ -110,14 +112,17 @@ async function appendDraft(deps: AppendDeps, work: RoomWork, draft: Draft): Prom
     deps.signingKey,
   );
   const { pdu } = built;
-  const verdict = checkAuth(live.rules, pdu, lookupIn(create === null ? authEvents : [create, ...authEvents]));
+  const state = lookupIn(create === null ? authEvents : [create, ...authEvents]);
+  // What a user of ours vouches for carries our signature, as every event that we make.
+  const verdict = checkAuth(live.rules, pdu, state, {
+    hasAuthorisingSignature: () => vouchingServerOf(pdu) === deps.serverName,
+  });
   if (!verdict.allowed) throw forbidden(`This is not allowed: ${verdict.reason}.`);
   const position = work.issue();
   return placeEvent(deps, work, pdu, {
     position,
     text: built.text,
     known: null,
-    authEvents,
     snapshotBefore: live.snapshotNo,
     moves: true,
     standing: 'ok',
@@ -141,6 +146,12 @@ async function oldReferences(
   return { eventId, referenceHashes: new Map(hashes) };
 }
 
+/** The server of the user who lets someone into a restricted room. */
+function vouchingServerOf(pdu: Pdu): ServerName | null {
+  const vouching = parseUserId(pdu.content['join_authorised_via_users_server']);
+  return vouching === null ? null : serverNameOf(vouching);
+}
+
 /** Looks state up in a list of events. */
 function lookupIn(events: readonly StoredEvent[]): StateLookup {
   return (type, stateKey) => {
@@ -155,7 +166,6 @@ type Placing = {
   readonly text: string;
   /** The outlier that this event was until now. */
   readonly known: StoredEvent | null;
-  readonly authEvents: readonly StoredEvent[];
   readonly snapshotBefore: number | null;
   /** True where the event becomes a tip of the graph. */
   readonly moves: boolean;
@@ -190,7 +200,6 @@ async function placeEvent(deps: AppendDeps, work: RoomWork, pdu: Pdu, placing: P
       reason: placing.reason,
       snapshotNo,
       replacesNo,
-      authIndex: base.authIndex ?? indexOfAuthChain(pdu, placing.authEvents),
     },
     pdu,
   );
@@ -283,31 +292,29 @@ async function appendArrival(
     known !== null &&
     (known.row.position !== null || arrival.kind === 'outlier' || known.row.standing === 'rejected')
   ) {
-    const { standing, reason } = known.row;
-    return { eventId: pdu.eventId, standing, reason, isKnown: true };
+    return { eventId: pdu.eventId, standing: known.row.standing, reason: known.row.reason, isKnown: true };
   }
   const authById = await deps.events.findManyById(pdu.authEvents);
   const authEvents = [...authById.values()];
   // 2. check: against its own auth events
   const createNo = live.currentNo('m.room.create', '');
   const create = createNo === null ? null : (await work.events([createNo]))[0]!;
+  const isRejected = (authEvent: Pdu): boolean =>
+    authById.get(authEvent.eventId)?.row.standing === 'rejected' ||
+    (authEvent.eventId === create?.eventId && create.row.standing === 'rejected');
+  const authPdus = authEvents.map((event) => event.pdu);
+  const options = { hasAuthorisingSignature: () => arrival.hasAuthorisingSignature ?? false };
   let verdict: Verdict =
     authEvents.length < new Set(pdu.authEvents).size
       ? reject('an auth event is missing')
-      : checkAuthEvents(
-          live.rules,
-          pdu,
-          authEvents.map((event) => ({ pdu: event.pdu, isRejected: event.row.standing === 'rejected' })),
-        );
+      : checkAuthEvents(live.rules, pdu, authPdus, isRejected, create?.pdu);
   const withCreate = create === null ? authEvents : [create, ...authEvents];
-  if (verdict.allowed) verdict = checkAuth(live.rules, pdu, lookupIn(withCreate));
+  if (verdict.allowed) verdict = checkAuth(live.rules, pdu, lookupIn(withCreate), options);
   if (arrival.kind === 'outlier') {
     const row = work.row({ eventId: pdu.eventId, depth: pdu.depth, json: JSON.stringify(pdu.json) }, null);
     const standing = verdict.allowed ? 'ok' : 'rejected';
     const reason = verdict.allowed ? null : verdict.reason;
-    work.insert(
-      new StoredEvent(live.rules, { ...row, standing, reason, authIndex: indexOfAuthChain(pdu, authEvents) }, pdu),
-    );
+    work.insert(new StoredEvent(live.rules, { ...row, standing, reason }, pdu));
     return { eventId: pdu.eventId, standing, reason, isKnown: false };
   }
   // 3. place: the state before the event
@@ -315,14 +322,14 @@ async function appendArrival(
   const keys = authEventKeys(live.rules, pdu);
   let standing: Standing = 'ok';
   if (verdict.allowed && snapshotBefore !== null) {
-    verdict = checkAuth(live.rules, pdu, await lookupAt(deps, work, snapshotBefore, keys, create));
+    verdict = checkAuth(live.rules, pdu, await lookupAt(deps, work, snapshotBefore, keys, create), options);
   }
   let reason: string | null = null;
   if (!verdict.allowed) {
     standing = 'rejected';
     reason = verdict.reason;
   } else if (arrival.kind === 'live' && live.snapshotNo !== null && live.snapshotNo !== snapshotBefore) {
-    const current = checkAuth(live.rules, pdu, await lookupAt(deps, work, live.snapshotNo, keys, create));
+    const current = checkAuth(live.rules, pdu, await lookupAt(deps, work, live.snapshotNo, keys, create), options);
     if (!current.allowed) {
       standing = 'soft-failed';
       reason = current.reason;
@@ -333,7 +340,6 @@ async function appendArrival(
     position,
     text: JSON.stringify(pdu.json),
     known,
-    authEvents,
     snapshotBefore,
     moves: arrival.kind === 'live' && standing === 'ok',
     standing,
@@ -357,7 +363,7 @@ async function stateBefore(deps: AppendDeps, work: RoomWork, arrival: Arrival): 
   if (pdu.prevEvents.length === 0) return null;
   const parents = await deps.events.findManyById(pdu.prevEvents);
   const snapshotNos = new Set<number>();
-  for (const parent of parents.values()) if (parent.row.snapshotNo !== null) snapshotNos.add(parent.row.snapshotNo);
+  for (const { row } of parents.values()) if (row.snapshotNo !== null) snapshotNos.add(row.snapshotNo);
   if (parents.size < new Set(pdu.prevEvents).size || snapshotNos.size === 0) {
     throw new Error(`The event ${pdu.eventId} came before its prev events.`);
   }

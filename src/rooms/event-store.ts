@@ -48,6 +48,17 @@ export class EventStore {
     this.#rooms.set(room.roomNo, room);
   }
 
+  /** A room's row by its number. */
+  async room(roomNo: number): Promise<RoomRow> {
+    let room = this.#rooms.get(roomNo);
+    if (room === undefined) {
+      room = (await listRoomsByNumber(this.#db, [roomNo]))[0];
+      if (room === undefined) throw new Error(`The room number ${roomNo} is not in the database.`);
+      this.#rooms.set(roomNo, room);
+    }
+    return room;
+  }
+
   /** Events by number, in the order asked. Throws where one is missing: numbers come from our own tables. */
   async list(eventNos: readonly number[]): Promise<StoredEvent[]> {
     const found = new Map<number, StoredEvent>();

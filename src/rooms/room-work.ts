@@ -195,7 +195,6 @@ export class RoomWork {
       replacesNo: null,
       redactedByNo: null,
       reason: null,
-      authIndex: null,
       json: event.json,
     };
   }

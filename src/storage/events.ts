@@ -21,8 +21,6 @@ export type EventRow = {
   readonly redactedByNo: number | null;
   /** Why the event was rejected or soft-failed. */
   readonly reason: string | null;
-  /** The event's entry in the index of auth chains. */
-  readonly authIndex: string | null;
   /** The wire form as JSON text. */
   readonly json: string;
 };
@@ -38,7 +36,6 @@ type Columns = {
   replaces_no: number | null;
   redacted_by_no: number | null;
   reason: string | null;
-  auth_index: string | null;
   json: string;
 };
 
@@ -54,7 +51,6 @@ function toRow(columns: Columns): EventRow {
     replacesNo: columns.replaces_no,
     redactedByNo: columns.redacted_by_no,
     reason: columns.reason,
-    authIndex: columns.auth_index,
     json: columns.json,
   };
 }
@@ -62,10 +58,10 @@ function toRow(columns: Columns): EventRow {
 /** Stores an event. */
 export function insertEvent(row: EventRow): Statement {
   return sql`insert into events (event_no, room_no, event_id, position, depth, standing, snapshot_no, replaces_no,
-                                 redacted_by_no, reason, auth_index, json)
+                                 redacted_by_no, reason, json)
     values (${row.eventNo}, ${row.roomNo}, ${row.eventId}, ${row.position}, ${row.depth},
             ${STANDINGS.indexOf(row.standing)}, ${row.snapshotNo}, ${row.replacesNo}, ${row.redactedByNo},
-            ${row.reason}, ${row.authIndex}, ${row.json})`;
+            ${row.reason}, ${row.json})`;
 }
 
 /** Gives an outlier its place in the room's history. */

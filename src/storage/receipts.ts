@@ -51,7 +51,9 @@ export function upsertReceipt(row: ReceiptRow): Statement {
 
 /** One user's receipts in a room. */
 export async function listReceiptsOfUser(db: Reader, roomNo: number, userId: UserId): Promise<ReceiptRow[]> {
-  return (await db.all<Columns>(sql`select * from receipts where room_no = ${roomNo} and user_id = ${userId}`)).map(toRow);
+  return (await db.all<Columns>(sql`select * from receipts where room_no = ${roomNo} and user_id = ${userId}`)).map(
+    toRow,
+  );
 }
 
 /** A room's receipts with `after < position <= upTo`, of everybody; private ones are the caller's to leave out. */

@@ -18,6 +18,8 @@ create table users (
   user_type text,
   appservice_id text
 ){rowless};
+-- Two new accounts never differ in the case of letters alone; imported ones may.
+create index users_by_lower on users (lower(user_id));
 
 create table profiles (user_id text primary key, fields text not null){rowless};
 
@@ -63,7 +65,6 @@ create table events (
   replaces_no integer,
   redacted_by_no integer,
   reason text,
-  auth_index text,
   json text not null
 );
 create unique index events_by_position on events (room_no, position);

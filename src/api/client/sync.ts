@@ -1,0 +1,39 @@
+/** Spec module "Syncing". */
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { anyObject, boolean, integerBetween, object, oneOf, optional, string } from '../../http/schema.ts';
+import { deviceScopeOf } from '../../rooms/client-view.ts';
+import { parseSyncToken } from '../../rooms/sync-token.ts';
+import type { Filters } from '../../services/filters.ts';
+import type { Sync } from '../../sync/sync.ts';
+
+export const syncEndpoints = ({ filters, sync }: { filters: Filters; sync: Sync }): Endpoint[] => [
+  endpoint({
+    name: 'sync',
+    method: 'GET',
+    path: '/_matrix/client/v3/sync',
+    alsoAt: ['/_matrix/client/r0/sync'],
+    auth: 'user-or-guest',
+    query: object({
+      filter: optional(string),
+      since: optional(string),
+      full_state: optional(boolean),
+      set_presence: optional(oneOf('online', 'offline', 'unavailable')),
+      timeout: optional(integerBetween(0, Number.MAX_SAFE_INTEGER)),
+      use_state_after: optional(boolean),
+      // The name before the specification took it up; the JavaScript SDK still sends it.
+      'org.matrix.msc4222.use_state_after': optional(boolean),
+    }),
+    reply: anyObject,
+    async handler({ user, query, request }) {
+      return sync.sync({
+        reader: { userId: user.userId, deviceScope: deviceScopeOf(user) },
+        filter: await filters.ofParameter(user.userId, query.filter),
+        since: query.since === undefined || query.since === '' ? null : parseSyncToken(query.since),
+        timeoutMs: query.timeout ?? 0,
+        wantsFullState: query.full_state ?? false,
+        usesStateAfter: query.use_state_after ?? query['org.matrix.msc4222.use_state_after'] ?? false,
+        signal: request.signal,
+      });
+    },
+  }),
+];

@@ -1,0 +1,84 @@
+/** Room aliases of this server, and which rooms its directory lists. */
+import type { RoomAlias, RoomId, UserId } from '../core/ids.ts';
+import type { Reader } from './database.ts';
+import { anyOf, type Statement, sql } from './sql.ts';
+
+export type AliasRow = { readonly roomAlias: RoomAlias; readonly roomId: RoomId; readonly creator: UserId };
+
+type AliasColumns = { room_alias: string; room_id: string; creator: string };
+
+const toAlias = (columns: AliasColumns): AliasRow => ({
+  roomAlias: columns.room_alias as RoomAlias,
+  roomId: columns.room_id as RoomId,
+  creator: columns.creator as UserId,
+});
+
+/** Stores an alias. Its commit throws `UniqueViolation` where there is one of that name. */
+export function insertAlias(alias: {
+  roomAlias: RoomAlias;
+  roomNo: number;
+  creator: UserId;
+  createdMs: number;
+}): Statement {
+  return sql`insert into room_aliases (room_alias, room_no, creator, created_ms)
+    values (${alias.roomAlias}, ${alias.roomNo}, ${alias.creator}, ${alias.createdMs})`;
+}
+
+export function deleteAlias(roomAlias: RoomAlias): Statement {
+  return sql`delete from room_aliases where room_alias = ${roomAlias}`;
+}
+
+/** Those of the aliases that there are. Served by the primary key. */
+export async function listAliases(db: Reader, roomAliases: readonly string[]): Promise<AliasRow[]> {
+  const rows = await db.all<AliasColumns>(
+    sql`select room_alias, room_id, creator from room_aliases join rooms on rooms.room_no = room_aliases.room_no
+        where room_alias ${anyOf(roomAliases)}`,
+  );
+  return rows.map(toAlias);
+}
+
+/** The aliases of a room, the oldest first. Served by room_aliases_by_room. */
+export async function listAliasesOfRoom(db: Reader, roomNo: number): Promise<RoomAlias[]> {
+  const rows = await db.all<{ room_alias: string }>(
+    sql`select room_alias from room_aliases where room_no = ${roomNo} order by created_ms, room_alias`,
+  );
+  return rows.map((row) => row.room_alias as RoomAlias);
+}
+
+export type PublishedRow = { readonly roomNo: number; readonly roomId: RoomId; readonly joinedCount: number };
+
+/** The rooms of the directory, the largest first. Served by rooms_published. */
+export async function listPublishedRooms(db: Reader, limit: number, offset: number): Promise<PublishedRow[]> {
+  const rows = await db.all<{ room_no: number; room_id: string; joined: number }>(
+    sql`select rooms.room_no, rooms.room_id, count(memberships.user_id) as joined from rooms
+        left join memberships on memberships.room_no = rooms.room_no and memberships.membership = 'join'
+        where rooms.is_published = 1 group by rooms.room_no, rooms.room_id
+        order by joined desc, rooms.room_no limit ${limit} offset ${offset}`,
+  );
+  return rows.map((row) => ({ roomNo: row.room_no, roomId: row.room_id as RoomId, joinedCount: row.joined }));
+}
+
+/** How many rooms the directory lists. Served by rooms_published. */
+export async function countPublishedRooms(db: Reader): Promise<number> {
+  const row = await db.first<{ total: number }>(sql`select count(*) as total from rooms where is_published = 1`);
+  return row?.total ?? 0;
+}
+
+/** The IDs of the rooms that a user is in, the ones joined longest ago first. Served by memberships_by_user. */
+export async function listJoinedRoomIds(db: Reader, userId: UserId): Promise<RoomId[]> {
+  const rows = await db.all<{ room_id: string }>(
+    sql`select rooms.room_id from memberships join rooms on rooms.room_no = memberships.room_no
+        where memberships.user_id = ${userId} and memberships.membership = 'join' order by memberships.position`,
+  );
+  return rows.map((row) => row.room_id as RoomId);
+}
+
+/** Whether a user is in at least one of the rooms. Served by the primary key of memberships. */
+export async function isInAnyRoom(db: Reader, userId: UserId, roomIds: readonly string[]): Promise<boolean> {
+  const row = await db.first<{ room_no: number }>(
+    sql`select rooms.room_no from rooms join memberships on memberships.room_no = rooms.room_no
+        where rooms.room_id ${anyOf(roomIds)} and memberships.user_id = ${userId}
+          and memberships.membership = 'join' limit 1`,
+  );
+  return row !== undefined;
+}

@@ -1,0 +1,321 @@
+/**
+ * `/sync`: what happened for one user since a position, waiting for it where nothing did. Reads the log, writes nothing.
+ * Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#syncing
+ */
+import type { SyncFilter } from '../core/filter.ts';
+import type { UserId } from '../core/ids.ts';
+import { NO_PUSH_RULES, pushRuleSet, type StoredPushRules } from '../core/push-rules.ts';
+import { JsonText } from '../http/endpoint.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { ViewReader } from '../rooms/client-view.ts';
+import type { EventStore } from '../rooms/event-store.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import { formatSyncToken } from '../rooms/sync-token.ts';
+import { type AccountDataRow, findPushRules, listAccountData } from '../storage/account-data.ts';
+import type { Database } from '../storage/database.ts';
+import { listReceipts, type ReceiptRow } from '../storage/receipts.ts';
+import { listMembershipChanges, type MembershipRow } from '../storage/room-state.ts';
+import type { ChangeIndex } from '../stream/change-index.ts';
+import type { Stream, StreamPosition } from '../stream/stream.ts';
+import type { Typing } from '../stream/typing.ts';
+import type { RoomViews } from './room-view.ts';
+import type { UnreadCounts } from './unread-counts.ts';
+import type { UserRoomsCache } from './user-rooms.ts';
+
+export type SyncAsk = {
+  readonly reader: ViewReader;
+  readonly filter: SyncFilter;
+  /** null for an initial sync. */
+  readonly since: StreamPosition | null;
+  readonly timeoutMs: number;
+  readonly wantsFullState: boolean;
+  readonly usesStateAfter: boolean;
+  readonly signal: AbortSignal;
+};
+
+export type SyncDeps = {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly stream: Stream;
+  readonly changes: ChangeIndex;
+  readonly typing: Typing;
+  readonly rooms: Rooms;
+  readonly events: EventStore;
+  readonly userRooms: UserRoomsCache;
+  readonly roomViews: RoomViews;
+  readonly unread: UnreadCounts;
+};
+
+/** The longest that a client may wait. */
+const TIMEOUT_MS_MAX = 10 * 60_000;
+
+type Sections = { join: string[]; invite: string[]; knock: string[]; leave: string[] };
+
+export class Sync {
+  readonly #deps: SyncDeps;
+
+  constructor(deps: SyncDeps) {
+    this.#deps = deps;
+  }
+
+  /** The answer to one `/sync`. */
+  async sync(ask: SyncAsk): Promise<JsonText> {
+    const { stream, clock } = this.#deps;
+    const endMs = clock.now() + Math.min(ask.timeoutMs, TIMEOUT_MS_MAX);
+    // A token of a later log (an older backup was restored) waits for nothing: it is answered from where we are.
+    const since = ask.since === null ? null : Math.min(ask.since, stream.current);
+    for (;;) {
+      const upTo = stream.current;
+      const body = since === upTo && !ask.wantsFullState ? '' : await this.#body({ ...ask, since }, upTo);
+      const leftMs = endMs - clock.now();
+      if (body !== '' || since === null || leftMs <= 0 || ask.wantsFullState || ask.signal.aborted) {
+        return new JsonText(`{"next_batch":"${formatSyncToken(upTo)}"${body}}`);
+      }
+      // Between the look and the wait nothing else runs, so that no change slips through.
+      if (stream.current !== upTo) continue;
+      const isWoken = await stream.waitFor(ask.reader.userId, leftMs, ask.signal);
+      if (!isWoken) return new JsonText(`{"next_batch":"${formatSyncToken(stream.current)}"}`);
+    }
+  }
+
+  /** The members of the answer's object, each with a comma before it; '' where nothing happened. */
+  async #body(ask: SyncAsk, upTo: StreamPosition): Promise<string> {
+    const { changes, userRooms } = this.#deps;
+    const { userId } = ask.reader;
+    const rooms = await userRooms.get(userId);
+    const since = ask.since ?? 0;
+    const hasAccountData =
+      ask.since === null ||
+      changes.mayHaveChanged('account-data', userId, since) ||
+      changes.mayHaveChanged('push-rules', userId, since);
+    const accountData = hasAccountData ? await listAccountData(this.#deps.db, userId, since, upTo) : [];
+    const sections: Sections = { join: [], invite: [], knock: [], leave: [] };
+    const before = await this.#membershipsBefore(ask, rooms, upTo);
+    for (const row of rooms.values()) {
+      if (!this.#isWorthALook(ask, row, before, accountData)) continue;
+      const live = await this.#live(row.roomNo);
+      if (live === null || !ask.filter.room.allowsRoom(live.roomId)) continue;
+      await this.#room(ask, upTo, live, row, before, accountData, sections);
+    }
+    const parts: string[] = [];
+    const global = await this.#globalAccountData(ask, upTo, accountData);
+    if (global !== '') parts.push(`"account_data":{"events":[${global}]}`);
+    const roomParts = (['join', 'invite', 'knock', 'leave'] as const)
+      .filter((section) => sections[section].length > 0)
+      .map((section) => `"${section}":{${sections[section].join(',')}}`);
+    if (roomParts.length > 0) parts.push(`"rooms":{${roomParts.join(',')}}`);
+    return parts.map((part) => `,${part}`).join('');
+  }
+
+  /** What the user was, at `since`, in the rooms where that changed later: room number → membership. */
+  async #membershipsBefore(
+    ask: SyncAsk,
+    rooms: ReadonlyMap<number, MembershipRow>,
+    upTo: StreamPosition,
+  ): Promise<ReadonlyMap<number, string | null>> {
+    const before = new Map<number, string | null>();
+    if (ask.since === null) {
+      for (const roomNo of rooms.keys()) before.set(roomNo, null);
+      return before;
+    }
+    const { userId } = ask.reader;
+    if (!this.#deps.changes.mayHaveChanged('event', userId, ask.since)) return before;
+    const changed = await listMembershipChanges(this.#deps.db, userId, ask.since, upTo);
+    if (changed.length === 0) return before;
+    const earlier = await listMembershipChanges(this.#deps.db, userId, 0, ask.since);
+    const atSince = new Map(earlier.map((row) => [row.roomNo, row.membership]));
+    for (const { roomNo } of changed) before.set(roomNo, atSince.get(roomNo) ?? null);
+    return before;
+  }
+
+  /** False where nothing can have happened in a room: answered from memory. */
+  #isWorthALook(
+    ask: SyncAsk,
+    row: MembershipRow,
+    before: ReadonlyMap<number, string | null>,
+    accountData: readonly AccountDataRow[],
+  ): boolean {
+    if (ask.since === null || ask.wantsFullState || before.has(row.roomNo)) return true;
+    if (row.membership !== 'join') return false;
+    const { changes, typing } = this.#deps;
+    return (
+      changes.mayHaveChanged('event', row.roomNo, ask.since) ||
+      changes.mayHaveChanged('receipt', row.roomNo, ask.since) ||
+      typing.lastPosition(row.roomNo) > ask.since ||
+      accountData.some((data) => data.roomNo === row.roomNo)
+    );
+  }
+
+  async #live(roomNo: number): Promise<LiveRoom | null> {
+    return this.#deps.rooms.find((await this.#deps.events.room(roomNo)).roomId);
+  }
+
+  async #room(
+    ask: SyncAsk,
+    upTo: StreamPosition,
+    live: LiveRoom,
+    row: MembershipRow,
+    before: ReadonlyMap<number, string | null>,
+    accountData: readonly AccountDataRow[],
+    sections: Sections,
+  ): Promise<void> {
+    const isNew = before.has(row.roomNo);
+    const name = JSON.stringify(live.roomId);
+    if (row.membership === 'join') {
+      const text = await this.#joined(ask, upTo, live, row, before, accountData);
+      if (text !== null) sections.join.push(`${name}:${text}`);
+      return;
+    }
+    if (!isNew) return;
+    if (row.membership === 'invite' || row.membership === 'knock') {
+      const member = await this.#deps.events.get(row.eventNo);
+      const stripped = await this.#deps.roomViews.stripped(live, ask.reader.userId, member);
+      sections[row.membership].push(`${name}:{"${row.membership}_state":${stripped}}`);
+      return;
+    }
+    // Rooms left long ago are told of only where the client asks for them.
+    if (row.isForgotten || (ask.since === null && !ask.filter.room.includeLeave)) return;
+    const history = await this.#deps.roomViews.history({
+      live,
+      reader: ask.reader,
+      filter: ask.filter,
+      since: before.get(row.roomNo) === 'join' ? ask.since : null,
+      upTo: row.position,
+      wantsFullState: ask.wantsFullState,
+      usesStateAfter: ask.usesStateAfter,
+      seesAll: false,
+    });
+    const data = this.#roomAccountData(ask, live, accountData);
+    const parts = [`"timeline":${history.timelineText}`, `"${history.stateKey}":${history.stateText}`];
+    if (data !== '') parts.push(`"account_data":{"events":[${data}]}`);
+    sections.leave.push(`${name}:{${parts.join(',')}}`);
+  }
+
+  /** A joined room's part, or null where nothing of it is news. */
+  async #joined(
+    ask: SyncAsk,
+    upTo: StreamPosition,
+    live: LiveRoom,
+    row: MembershipRow,
+    before: ReadonlyMap<number, string | null>,
+    accountData: readonly AccountDataRow[],
+  ): Promise<string | null> {
+    const { userId } = ask.reader;
+    const isNew = before.has(row.roomNo);
+    // Whoever left and came back has a gap that only visibility can fill.
+    const since = isNew && before.get(row.roomNo) !== 'join' ? null : ask.since;
+    const history = await this.#deps.roomViews.history({
+      live,
+      reader: ask.reader,
+      filter: ask.filter,
+      since,
+      upTo,
+      wantsFullState: ask.wantsFullState,
+      usesStateAfter: ask.usesStateAfter,
+      seesAll: !isNew,
+    });
+    const ephemeral = await this.#ephemeral(ask, live, since, upTo);
+    const data = this.#roomAccountData(ask, live, accountData);
+    const isNews = history.hasEvents || history.hasState || ephemeral !== '' || data !== '';
+    if (!isNews && since !== null && !ask.wantsFullState) return null;
+    const parts: string[] = [`"timeline":${history.timelineText}`, `"${history.stateKey}":${history.stateText}`];
+    if (ephemeral !== '' || since === null) parts.push(`"ephemeral":{"events":[${ephemeral}]}`);
+    if (data !== '' || since === null) parts.push(`"account_data":{"events":[${data}]}`);
+    if (history.membersChanged) parts.push(`"summary":${await this.#deps.roomViews.summary(live, userId)}`);
+    parts.push(await this.#unread(ask, live, upTo));
+    return `{${parts.join(',')}}`;
+  }
+
+  async #unread(ask: SyncAsk, live: LiveRoom, upTo: StreamPosition): Promise<string> {
+    const { main, threads } = await this.#deps.unread.count(live, ask.reader.userId, upTo);
+    let { notifyCount, highlightCount } = main;
+    const byThread: string[] = [];
+    const tellsApart = ask.filter.room.timeline.unreadThreadNotifications;
+    for (const [threadId, count] of threads) {
+      if (tellsApart)
+        byThread.push(`${JSON.stringify(threadId)}:${countText(count.notifyCount, count.highlightCount)}`);
+      else {
+        notifyCount += count.notifyCount;
+        highlightCount += count.highlightCount;
+      }
+    }
+    const all = `"unread_notifications":${countText(notifyCount, highlightCount)}`;
+    return byThread.length === 0 ? all : `${all},"unread_thread_notifications":{${byThread.join(',')}}`;
+  }
+
+  async #ephemeral(ask: SyncAsk, live: LiveRoom, since: StreamPosition | null, upTo: StreamPosition): Promise<string> {
+    const { changes, typing, db } = this.#deps;
+    const wanted = ask.filter.room.ephemeral;
+    if (wanted.isNothing || !wanted.allowsRoom(live.roomId)) return '';
+    const events: string[] = [];
+    if (wanted.allowsType('m.receipt') && (since === null || changes.mayHaveChanged('receipt', live.roomNo, since))) {
+      const receipts = await listReceipts(db, live.roomNo, since ?? 0, upTo);
+      const content = receiptContent(receipts, ask.reader.userId);
+      if (content !== null) events.push(`{"type":"m.receipt","content":${content}}`);
+    }
+    if (wanted.allowsType('m.typing')) {
+      const typists = typing.list(live.roomNo);
+      if (since === null ? typists.length > 0 : typing.lastPosition(live.roomNo) > since) {
+        events.push(`{"type":"m.typing","content":{"user_ids":${JSON.stringify(typists)}}}`);
+      }
+    }
+    return events.join(',');
+  }
+
+  #roomAccountData(ask: SyncAsk, live: LiveRoom, accountData: readonly AccountDataRow[]): string {
+    const wanted = ask.filter.room.accountData;
+    if (wanted.isNothing || !wanted.allowsRoom(live.roomId)) return '';
+    return accountData
+      .filter((row) => row.roomNo === live.roomNo && wanted.allowsType(row.type))
+      .map(accountDataText)
+      .join(',');
+  }
+
+  async #globalAccountData(
+    ask: SyncAsk,
+    upTo: StreamPosition,
+    accountData: readonly AccountDataRow[],
+  ): Promise<string> {
+    const wanted = ask.filter.accountData;
+    if (wanted.isNothing) return '';
+    const { userId } = ask.reader;
+    const events = accountData.filter((row) => row.roomNo === 0 && wanted.allowsType(row.type)).map(accountDataText);
+    const isDue = ask.since === null || this.#deps.changes.mayHaveChanged('push-rules', userId, ask.since);
+    if (isDue && wanted.allowsType('m.push_rules')) {
+      const stored = await findPushRules(this.#deps.db, userId);
+      if (ask.since === null || (stored !== undefined && stored.position > ask.since && stored.position <= upTo)) {
+        // Written by the push rules service in this very shape.
+        const own = stored === undefined ? NO_PUSH_RULES : (JSON.parse(stored.rules) as StoredPushRules);
+        const global = pushRuleSet(userId, own, { polls: true });
+        events.push(JSON.stringify({ type: 'm.push_rules', content: { global } }));
+      }
+    }
+    return events.join(',');
+  }
+}
+
+const countText = (notifyCount: number, highlightCount: number): string =>
+  `{"notification_count":${notifyCount},"highlight_count":${highlightCount}}`;
+
+const accountDataText = (row: AccountDataRow): string =>
+  `{"type":${JSON.stringify(row.type)},"content":${row.content}}`;
+
+/** Receipts in the shape that clients get, or null where the reader gets none of them. */
+function receiptContent(receipts: readonly ReceiptRow[], reader: UserId): string | null {
+  const content: Record<string, Record<string, Record<string, { ts: number; thread_id?: string }>>> = {};
+  let isEmpty = true;
+  for (const receipt of receipts) {
+    if (receipt.type === 'm.fully_read') continue;
+    if (receipt.type === 'm.read.private' && receipt.userId !== reader) continue;
+    isEmpty = false;
+    content[receipt.eventId] ??= {};
+    const byType = content[receipt.eventId]!;
+    byType[receipt.type] ??= {};
+    byType[receipt.type]![receipt.userId] = {
+      ts: receipt.tsMs,
+      ...(receipt.threadId === '' ? {} : { thread_id: receipt.threadId }),
+    };
+  }
+  return isEmpty ? null : JSON.stringify(content);
+}

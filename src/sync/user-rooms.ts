@@ -1,0 +1,60 @@
+/** Which rooms a local user has to do with, kept in memory for those who sync. */
+import { LRUCache } from 'lru-cache';
+import type { UserId } from '../core/ids.ts';
+import type { Database } from '../storage/database.ts';
+import { listMembershipsOfUser, type MembershipRow } from '../storage/room-state.ts';
+import type { Stream } from '../stream/stream.ts';
+
+export type UserRooms = ReadonlyMap<number, MembershipRow>;
+
+const USERS_MAX = 20_000;
+
+export class UserRoomsCache {
+  readonly #db: Database;
+  readonly #stream: Stream;
+  readonly #cache = new LRUCache<UserId, UserRooms>({ max: USERS_MAX });
+  readonly #loading = new Map<UserId, Promise<UserRooms>>();
+
+  constructor(deps: { db: Database; stream: Stream }) {
+    this.#db = deps.db;
+    this.#stream = deps.stream;
+    deps.stream.listen((change) => {
+      if (change.kind === 'event' && change.about !== null) this.drop(change.about);
+    });
+  }
+
+  /** Forgets what is known of a user. */
+  drop(userId: UserId): void {
+    this.#cache.delete(userId);
+    // Whoever is loading has read the rows from before.
+    this.#loading.delete(userId);
+  }
+
+  /** The user's rooms by number; what it says is visible in the log by then. */
+  async get(userId: UserId): Promise<UserRooms> {
+    const cached = this.#cache.get(userId);
+    if (cached !== undefined) return cached;
+    let loading = this.#loading.get(userId);
+    if (loading === undefined) {
+      loading = this.#load(userId);
+      this.#loading.set(userId, loading);
+      const mine = loading;
+      void loading
+        .then((rooms) => {
+          if (this.#loading.get(userId) === mine) this.#cache.set(userId, rooms);
+        })
+        .catch(() => {})
+        .finally(() => {
+          if (this.#loading.get(userId) === mine) this.#loading.delete(userId);
+        });
+    }
+    return loading;
+  }
+
+  async #load(userId: UserId): Promise<UserRooms> {
+    const rows = await listMembershipsOfUser(this.#db, userId);
+    // A change can be on disk a moment before the log shows it.
+    await this.#stream.reached(rows.reduce((last, row) => Math.max(last, row.position), 0));
+    return new Map(rows.map((row) => [row.roomNo, row]));
+  }
+}
