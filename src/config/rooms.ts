@@ -10,6 +10,7 @@ import {
   type Kind,
   list,
   mapOf,
+  number,
   object,
   oneOf,
   orNull,
@@ -141,5 +142,19 @@ export const roomsSection = section('Rooms', 'How rooms are made, listed and kep
     604_800_000,
     'Content of redacted events is deleted after this time; null keeps it.',
   ),
+  refusesComplexRooms: key('limit_remote_rooms.enabled', boolean, false, 'Refuse to join rooms that are too complex.'),
+  roomComplexityMax: key(
+    'limit_remote_rooms.complexity',
+    number,
+    1,
+    'The limit: current state events, divided by 500.',
+  ),
+  roomComplexityError: key(
+    'limit_remote_rooms.complexity_error',
+    text,
+    'Your homeserver is unable to join rooms this large or complex. Please speak to your server administrator.',
+    'What a user is told then.',
+  ),
+  mayAdminsJoinComplexRooms: key('limit_remote_rooms.admins_can_join', boolean, false, 'Server admins may join them.'),
   excludeFromSync: key('exclude_rooms_from_sync', list(text), [], 'Room IDs that never appear in sync.'),
 });

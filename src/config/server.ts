@@ -1,27 +1,18 @@
 /** The section "Server": who this server is and how the process runs. */
-import type { ServerName } from '../core/ids.ts';
+import { parseServerName, type ServerName } from '../core/ids.ts';
 import { problem } from './given.ts';
 import { key, required, section } from './key.ts';
 import { boolean, duration, integer, type Kind, list, orNull, text } from './kinds.ts';
-
-// Spec v1.19, appendices, "Server name": a DNS name, an IPv4 address or a bracketed IPv6 address, with an optional port.
-const SERVER_NAME = /^(?:\[[0-9a-f:.]{2,45}\]|[0-9a-z.-]{1,255})(?::\d{1,5})?$/i;
-
-/** Whether a text may be a server's name. */
-export function isServerName(name: string): boolean {
-  return name.length <= 255 && SERVER_NAME.test(name) && !/^[.-]/.test(name);
-}
 
 export const serverName: Kind<ServerName> = {
   words: 'a server name such as example.org or example.org:8448',
   takesNull: false,
   read(given, context) {
-    const name = text.read(given, context);
-    if (!isServerName(name)) {
+    const name = parseServerName(text.read(given, context));
+    if (name === null) {
       throw problem(given.place, 'must be a host name with an optional port, such as example.org or example.org:8448.');
     }
-    // This is the border where the name comes in.
-    return name as ServerName;
+    return name;
   },
 };
 
@@ -73,7 +64,6 @@ export const serverSection = section('Server', 'Who this server is and how its p
   extraUserTypes: key('user_types.extra_user_types', list(text), [], 'Account types beside "support" and "bot".'),
   limitUsageByMau: key('limit_usage_by_mau', boolean, false, 'Cap the number of monthly active users.'),
   maxMauValue: key('max_mau_value', integer(), 0, 'The cap on monthly active users.'),
-  limitRemoteRooms: key('limit_remote_rooms.enabled', boolean, false, 'Refuse to join rooms that are too complex.'),
   trackAppserviceUserIps: key('track_appservice_user_ips', boolean, false, 'Record addresses of bridges too.'),
   appserviceFiles: key('app_service_config_files', list(text), [], 'Registration files of application services.'),
   usesLegacyAppserviceAuth: key(

@@ -34,11 +34,13 @@ export function reportStrangers(root: GivenMap, context: ReadContext): string[] 
     if (WORKER_KEYS.includes(name)) {
       workerFiles.add(given.place.file);
     } else if (KEYS_NOT_APPLICABLE.includes(name)) {
-      notes.push(`${given.place.file}:${given.place.line}: ${name} is not needed here: one process does all the work.`);
+      notes.push(
+        `${given.place.file}:${given.place.line}: ${name} is about a mechanism that Myelin does not have; ignored.`,
+      );
     } else if (HOLDERS.has(name)) {
       if (given.kind === 'map') for (const [inner, value] of given.entries) visit(value, `${name}.${inner}`);
     } else if (KEYS_WITHOUT_EFFECT[name] !== undefined) {
-      if (!isOff(given)) context.warn(given.place, `has no effect: ${KEYS_WITHOUT_EFFECT[name]}`);
+      if (!isOff(given)) context.warn(given.place, `has no effect: ${KEYS_WITHOUT_EFFECT[name]}${modulesOf(given)}`);
     } else {
       const known = [...KNOWN_KEYS, ...HOLDERS, ...Object.keys(KEYS_WITHOUT_EFFECT)];
       context.warn(given.place, `unknown key, ignored${suggest(name, known)}`);
@@ -58,4 +60,14 @@ function isOff(given: Given): boolean {
   if (given.kind === 'list') return given.items.length === 0;
   const enabled = given.entries.get('enabled');
   return given.entries.size === 0 || (enabled?.kind === 'scalar' && enabled.value === false);
+}
+
+/** The Python modules that a key names. */
+function modulesOf(given: Given): string {
+  const maps = given.kind === 'list' ? given.items : [given];
+  const names = maps.flatMap((one) => {
+    const module = one.kind === 'map' ? one.entries.get('module') : undefined;
+    return module?.kind === 'scalar' ? [module.source] : [];
+  });
+  return names.length === 0 ? '' : ` (${names.join(', ')})`;
 }
