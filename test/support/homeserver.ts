@@ -112,10 +112,15 @@ export class Homeserver {
     return new Homeserver(`http://127.0.0.1:${port}`, dir, sharedSecret);
   }
 
-  /** Prepares a server and starts it. */
+  /** Prepares a server and starts it; where it does not start, nothing of it stays. */
   static async start(options: HomeserverOptions = {}): Promise<Homeserver> {
     const server = await Homeserver.prepare(options);
-    await server.start();
+    try {
+      await server.start();
+    } catch (error) {
+      await server.remove();
+      throw error;
+    }
     return server;
   }
 
