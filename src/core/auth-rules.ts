@@ -33,8 +33,8 @@ export function checkAuthEvents(
   isRejected: (authEvent: Pdu) => boolean,
   create: Pdu | undefined,
 ): Verdict {
-  // A create event has its own rule, and that rule asks for no auth events.
-  if (isCreate(pdu)) return allow;
+  // A create event has its own rule, which comes first and does not look at auth events.
+  if (pdu.type === 'm.room.create') return allow;
 
   if (rules.roomIdIsCreateHash) {
     const verdict = checkRoomId(pdu, create);
@@ -54,14 +54,10 @@ export function checkAuthEvents(
       return reject(`auth event ${eventId} of type ${type} has no part in allowing this event`);
     if (isRejected(authEvent)) return reject(`auth event ${eventId} was rejected`);
     if (roomId !== pdu.roomId) return reject(`auth event ${eventId} is of another room`);
-    hasCreate ||= isCreate(authEvent);
+    hasCreate ||= type === 'm.room.create';
   }
   if (!rules.roomIdIsCreateHash && !hasCreate) return reject('no create event is among the auth events');
   return allow;
-}
-
-function isCreate(pdu: Pdu): boolean {
-  return pdu.type === 'm.room.create' && pdu.stateKey === '';
 }
 
 /** Rule "room_id" of room version 12: the room ID is the create event's ID. */

@@ -115,7 +115,8 @@ function readReferences(value: JsonValue | undefined): EventId[] {
 
 /** An integer of the wire; one kept as text (room versions 1 to 5) is held at the greatest that a double is sure of. */
 function readInteger(value: JsonValue | undefined): number | null {
-  if (typeof value === 'number') return Number.isInteger(value) ? clampToSafe(value) : null;
+  // From 1e21 on a double is written with an exponent, which is no form of an integer.
+  if (typeof value === 'number') return Number.isInteger(value) && Math.abs(value) < 1e21 ? clampToSafe(value) : null;
   const text = rawNumberText(value);
   return text !== null && /^-?[0-9]+$/.test(text) ? clampToSafe(Number(text)) : null;
 }
@@ -174,7 +175,8 @@ function findDepthFault(rules: RoomRules, depth: JsonValue | undefined): string 
   if (value < 0) return 'depth is negative';
   const text = rawNumberText(depth);
   // Compared as text where it came as text: a double cannot tell 2^63 from 2^63-1.
-  const isTooGreat = text === null ? value > rules.depthMax : text.length > 20 || BigInt(text) > DEPTH_MAX_64_BIT;
+  const isTooGreat =
+    text === null ? Number(depth) > rules.depthMax : text.length > 20 || BigInt(text) > DEPTH_MAX_64_BIT;
   return isTooGreat ? 'depth is too great' : null;
 }
 
