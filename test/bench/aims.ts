@@ -1,4 +1,4 @@
-/** What each row of the bench is to reach, and what other servers reached on the same machine. */
+/** What each row of the bench is to reach, and the reference figures of other servers (see docs/performance.md). */
 
 export type Aim = {
   readonly id: string;
