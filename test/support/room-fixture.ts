@@ -1,9 +1,10 @@
 /** A room's state in memory for tests of protocol rules: PDUs by hand, without hashes and signatures. */
+import { type CheckAuthOptions, checkAuth } from '../../src/core/auth-rules.ts';
 import type { EventId, UserId } from '../../src/core/ids.ts';
 import type { JsonObject, JsonValue } from '../../src/core/json-value.ts';
 import { type Pdu, type StateKeyTuple, type StateLookup, stateKeyTuple } from '../../src/core/pdu.ts';
 import { pduFromStored } from '../../src/core/pdu-format.ts';
-import { findRoomRules, type RoomRules } from '../../src/core/room-versions.ts';
+import { findRoomRules, ROOM_RULES, type RoomRules } from '../../src/core/room-versions.ts';
 
 export type EventFields = {
   readonly type: string;
@@ -95,4 +96,42 @@ export const CREATOR = '@creator:a.example' as UserId;
 
 function references(rules: RoomRules, eventIds: readonly string[]): JsonValue[] {
   return rules.hasEventReferencePairs ? eventIds.map((eventId) => [eventId, {}]) : [...eventIds];
+}
+
+export const ALL_VERSIONS: readonly string[] = [...ROOM_RULES.keys()];
+export const ALICE = '@alice:a.example';
+export const BOB = '@bob:b.example';
+export const CAROL = '@carol:c.example';
+
+/** Room versions from one to another, both included. */
+export const versions = (from: number, to = 12): string[] => ALL_VERSIONS.slice(from - 1, to);
+
+/** Whether the auth rules allow an event in a room as it stands. */
+export function isAllowedIn(room: RoomFixture, fields: EventFields, options: CheckAuthOptions = {}): boolean {
+  return checkAuth(room.rules, room.event(fields), room.lookup, options).allowed;
+}
+
+/** A change of membership that does not follow the create event directly. */
+export const memberFields = (
+  sender: string,
+  target: string,
+  membership: JsonValue,
+  more: JsonObject = {},
+): EventFields => ({
+  type: 'm.room.member',
+  sender,
+  stateKey: target,
+  content: { membership, ...more },
+  prevEvents: ['$another'],
+});
+
+/** A room with its creator (100, or above all), Alice joined (50), Bob joined (0), and the join rule `invite`. */
+export function populatedRoom(version: string, powerLevels: JsonObject = {}): RoomFixture {
+  const room = roomFixture(version);
+  const creatorLevel = room.rules.creatorsArePrivileged ? {} : { [CREATOR]: 100 };
+  room.put('m.room.power_levels', '', { users: { ...creatorLevel, [ALICE]: 50 }, ...powerLevels });
+  room.put('m.room.join_rules', '', { join_rule: 'invite' });
+  room.member(ALICE, 'join');
+  room.member(BOB, 'join');
+  return room;
 }
