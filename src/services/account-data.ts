@@ -1,0 +1,84 @@
+/** What clients keep on the server for their user: settings of the account and of single rooms, tags among them. */
+import { badJson, invalidParam, MatrixError, notFound } from '../core/errors.ts';
+import type { RoomId, UserId } from '../core/ids.ts';
+import { isJsonObject, type JsonObject } from '../core/json-value.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import { findAccountData, upsertAccountData } from '../storage/account-data.ts';
+import type { Database } from '../storage/database.ts';
+import type { Stream } from '../stream/stream.ts';
+
+/** Kept by other calls: a client that wrote them here would undo what those promise. */
+const KEPT_ELSEWHERE = new Set(['m.fully_read', 'm.push_rules']);
+const TYPE_CHARS_MAX = 255;
+const TAGS_MAX = 100;
+
+export class AccountData {
+  readonly #deps: { db: Database; stream: Stream; rooms: Rooms };
+  readonly #tagging = new Map<UserId, Promise<unknown>>();
+
+  constructor(deps: { db: Database; stream: Stream; rooms: Rooms }) {
+    this.#deps = deps;
+  }
+
+  /** Stores data of the account, or of one room of it. Throws 405 M_BAD_JSON for types that other calls keep. */
+  async set(userId: UserId, roomId: RoomId | null, type: string, content: JsonObject): Promise<void> {
+    if (KEPT_ELSEWHERE.has(type)) {
+      throw new MatrixError(405, 'M_BAD_JSON', `${type} cannot be set as account data.`);
+    }
+    if (type.length > TYPE_CHARS_MAX) throw invalidParam(`type: must be at most ${TYPE_CHARS_MAX} characters.`);
+    await this.#store(userId, await this.#roomNo(roomId), type, JSON.stringify(content));
+  }
+
+  /** Stored data as JSON text. Throws 404 M_NOT_FOUND. */
+  async get(userId: UserId, roomId: RoomId | null, type: string): Promise<string> {
+    const found = await findAccountData(this.#deps.db, userId, await this.#roomNo(roomId), type);
+    if (found === undefined) throw notFound('There is no account data of this type.');
+    return found.content;
+  }
+
+  /** The tags of a room: name → `order` and whatever else clients put there. */
+  async tags(userId: UserId, roomId: RoomId): Promise<JsonObject> {
+    const found = await findAccountData(this.#deps.db, userId, await this.#roomNo(roomId), 'm.tag');
+    const content: unknown = found === undefined ? {} : JSON.parse(found.content);
+    const tags = isJsonObject(content) ? content['tags'] : undefined;
+    return isJsonObject(tags) ? tags : {};
+  }
+
+  /** Puts a tag on a room; null takes it off. */
+  async tag(userId: UserId, roomId: RoomId, tag: string, info: JsonObject | null): Promise<void> {
+    // Tags are read and written as one: two at a time of one user would lose one.
+    const before = this.#tagging.get(userId) ?? Promise.resolve();
+    const tagging = before.then(async () => {
+      const { [tag]: _, ...others } = await this.tags(userId, roomId);
+      const tags = info === null ? others : { ...others, [tag]: info };
+      if (Object.keys(tags).length > TAGS_MAX) throw badJson(`A room has at most ${TAGS_MAX} tags.`);
+      await this.#store(userId, await this.#roomNo(roomId), 'm.tag', JSON.stringify({ tags }));
+    });
+    const settled = tagging.catch(() => {});
+    this.#tagging.set(userId, settled);
+    try {
+      await tagging;
+    } finally {
+      if (this.#tagging.get(userId) === settled) this.#tagging.delete(userId);
+    }
+  }
+
+  async #roomNo(roomId: RoomId | null): Promise<number> {
+    if (roomId === null) return 0;
+    const live = await this.#deps.rooms.find(roomId);
+    if (live === null) throw notFound('This server does not know the room.');
+    return live.roomNo;
+  }
+
+  async #store(userId: UserId, roomNo: number, type: string, content: string): Promise<void> {
+    const { db, stream } = this.#deps;
+    const position = stream.issue();
+    try {
+      await db.commit([upsertAccountData({ userId, roomNo, type, content, position })]);
+    } catch (error) {
+      stream.release(position);
+      throw error;
+    }
+    stream.publish({ kind: 'account-data', position, roomNo: null, about: userId, users: [userId] });
+  }
+}

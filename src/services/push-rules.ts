@@ -1,0 +1,53 @@
+/** A user's push rules: their own, and their changes to the predefined ones. */
+import type { UserId } from '../core/ids.ts';
+import { NO_PUSH_RULES, type PushRuleSet, pushRuleSet, type StoredPushRules } from '../core/push-rules.ts';
+import { findPushRules, upsertPushRules } from '../storage/account-data.ts';
+import type { Database } from '../storage/database.ts';
+import type { Stream } from '../stream/stream.ts';
+
+export class PushRules {
+  readonly #deps: { db: Database; stream: Stream };
+  readonly #changing = new Map<UserId, Promise<unknown>>();
+
+  constructor(deps: { db: Database; stream: Stream }) {
+    this.#deps = deps;
+  }
+
+  /** The whole rule set, predefined rules included. */
+  async get(userId: UserId): Promise<PushRuleSet> {
+    return pushRuleSet(userId, await this.#stored(userId), { polls: true });
+  }
+
+  async #stored(userId: UserId): Promise<StoredPushRules> {
+    const found = await findPushRules(this.#deps.db, userId);
+    // Written by `change`, in this very shape.
+    return found === undefined ? NO_PUSH_RULES : (JSON.parse(found.rules) as StoredPushRules);
+  }
+
+  /** Changes a user's rules by a pure function of what is stored; what that throws is thrown on. */
+  async change(userId: UserId, edit: (stored: StoredPushRules) => StoredPushRules): Promise<void> {
+    // Rules are read and written as one: two changes at a time of one user would lose one.
+    const before = this.#changing.get(userId) ?? Promise.resolve();
+    const changing = before.then(() => this.#change(userId, edit));
+    const settled = changing.catch(() => {});
+    this.#changing.set(userId, settled);
+    try {
+      await changing;
+    } finally {
+      if (this.#changing.get(userId) === settled) this.#changing.delete(userId);
+    }
+  }
+
+  async #change(userId: UserId, edit: (stored: StoredPushRules) => StoredPushRules): Promise<void> {
+    const { db, stream } = this.#deps;
+    const rules = JSON.stringify(edit(await this.#stored(userId)));
+    const position = stream.issue();
+    try {
+      await db.commit([upsertPushRules(userId, rules, position)]);
+    } catch (error) {
+      stream.release(position);
+      throw error;
+    }
+    stream.publish({ kind: 'push-rules', position, roomNo: null, about: userId, users: [userId] });
+  }
+}

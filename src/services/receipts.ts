@@ -1,0 +1,93 @@
+/** Who has read how far. Private receipts are for their owner only. */
+import { forbidden, invalidParam, notFound } from '../core/errors.ts';
+import type { EventId, RoomId, UserId } from '../core/ids.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { EventStore } from '../rooms/event-store.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import type { StoredEvent } from '../rooms/stored-event.ts';
+import { upsertAccountData } from '../storage/account-data.ts';
+import type { Database } from '../storage/database.ts';
+import { listReceiptsOfUser, type ReceiptType, upsertReceipt } from '../storage/receipts.ts';
+import type { Stream } from '../stream/stream.ts';
+
+export type ReceiptMark = {
+  readonly roomId: RoomId;
+  readonly userId: UserId;
+  readonly type: ReceiptType;
+  readonly eventId: EventId;
+  /** null for the whole room, `main`, or a thread's root. */
+  readonly threadId: string | null;
+};
+
+export class Receipts {
+  readonly #deps: { db: Database; stream: Stream; clock: Clock; rooms: Rooms; events: EventStore };
+
+  constructor(deps: { db: Database; stream: Stream; clock: Clock; rooms: Rooms; events: EventStore }) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Notes how far someone has read. A receipt that would go back is passed over.
+   *
+   * @throws MatrixError 403 for someone outside the room, 404 for an event that is not in it, 400 for a bad thread
+   */
+  async mark(mark: ReceiptMark): Promise<void> {
+    const live = await this.#deps.rooms.find(mark.roomId);
+    if (live === null || live.membershipOf(mark.userId) !== 'join') throw forbidden('You are not in this room.');
+    const event = await this.#deps.events.findById(mark.eventId);
+    if (event === undefined || event.row.roomNo !== live.roomNo || !event.isShown) {
+      throw notFound('There is no such event in this room.');
+    }
+    if (mark.type === 'm.fully_read') {
+      if (mark.threadId !== null) throw invalidParam('thread_id: m.fully_read is for the whole room.');
+      await this.#markFullyRead(live, mark);
+      return;
+    }
+    if (mark.threadId === '') throw invalidParam('thread_id: must not be empty.');
+    await this.#markRead(live, mark, event);
+  }
+
+  async #markRead(live: LiveRoom, mark: ReceiptMark, event: StoredEvent): Promise<void> {
+    const { db, stream, clock } = this.#deps;
+    const threadId = mark.threadId ?? '';
+    const earlier = await listReceiptsOfUser(db, live.roomNo, mark.userId);
+    const last = earlier.find((receipt) => receipt.type === mark.type && receipt.threadId === threadId);
+    if (last !== undefined && last.eventPosition >= event.position) return;
+    const position = stream.issue();
+    try {
+      await db.commit([
+        upsertReceipt({
+          roomNo: live.roomNo,
+          userId: mark.userId,
+          type: mark.type,
+          threadId,
+          eventId: mark.eventId,
+          eventPosition: event.position,
+          tsMs: clock.now(),
+          position,
+        }),
+      ]);
+    } catch (error) {
+      stream.release(position);
+      throw error;
+    }
+    const users = mark.type === 'm.read.private' ? [mark.userId] : live.joinedLocal;
+    stream.publish({ kind: 'receipt', position, roomNo: live.roomNo, about: mark.userId, users });
+  }
+
+  async #markFullyRead(live: LiveRoom, mark: ReceiptMark): Promise<void> {
+    const { db, stream } = this.#deps;
+    const position = stream.issue();
+    const content = JSON.stringify({ event_id: mark.eventId });
+    try {
+      await db.commit([
+        upsertAccountData({ userId: mark.userId, roomNo: live.roomNo, type: 'm.fully_read', content, position }),
+      ]);
+    } catch (error) {
+      stream.release(position);
+      throw error;
+    }
+    stream.publish({ kind: 'account-data', position, roomNo: null, about: mark.userId, users: [mark.userId] });
+  }
+}
