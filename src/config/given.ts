@@ -81,7 +81,7 @@ export function childPath(parent: string, name: string): string {
  *
  * @throws ConfigError where a path is not there
  */
-export function listConfigFiles(paths: readonly string[]): string[] {
+function listConfigFiles(paths: readonly string[]): string[] {
   return paths.flatMap((path) => {
     let isDirectory: boolean;
     try {

@@ -20,8 +20,6 @@ export type Kind<T> = {
   readonly read: (given: Given, context: ReadContext) => T;
 };
 
-export type ValueOf<K> = K extends Kind<infer T> ? T : never;
-
 /** Makes a kind from a function that reads scalars; undefined from it means "not of this kind". */
 function scalarKind<T>(
   words: string,

@@ -34,7 +34,7 @@ export type Listener = {
   readonly compressed: readonly ResourceName[];
 };
 
-export const ALL_INTERFACES: readonly string[] = ['::', '0.0.0.0'];
+const ALL_INTERFACES: readonly string[] = ['::', '0.0.0.0'];
 
 const NAMES: readonly ResourceName[] = [
   'client',

@@ -87,7 +87,7 @@ export function logSettingsFrom(choices: LogChoices): { settings: LogSettings; w
 }
 
 /** Reads a log configuration file. */
-export function readLogConfig(path: string, warnings: string[]): LogSettings {
+function readLogConfig(path: string, warnings: string[]): LogSettings {
   const place = { file: path, line: 0, path: '' };
   let text: string;
   try {
