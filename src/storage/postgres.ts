@@ -161,7 +161,14 @@ export class PostgresDatabase implements Database {
 
   /** Runs a script of statements without values in its own transaction: for migrations. */
   async script(text: string): Promise<void> {
-    await this.#queue.takeTurn(() => this.#writer.query(text));
+    await this.#queue.takeTurn(async () => {
+      try {
+        await this.#writer.query(text);
+      } catch (error) {
+        await this.#writer.query('rollback');
+        throw toError(error);
+      }
+    });
   }
 
   async close(): Promise<void> {

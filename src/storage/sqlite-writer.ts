@@ -110,7 +110,8 @@ port.on('message', (request: WriterRequest) => {
   try {
     reply = answer(request);
   } catch (error) {
-    if (request.kind === 'end' && db.inTransaction) rollback.run();
+    const ends = request.kind === 'end' || request.kind === 'script';
+    if (ends && db.inTransaction) rollback.run();
     reply = { kind: 'failed', error: wireError(error) };
   }
   if (reply !== null) port.postMessage(reply);

@@ -128,6 +128,7 @@ export class Stream {
     if (told.length === 0) return;
     const kept = this.#held.filter((change) => change.position > this.#visible);
     this.#held.splice(0, this.#held.length, ...kept);
+    told.sort((a, b) => a.position - b.position);
     for (const change of told) {
       for (const listener of this.#listeners) listener(change);
       this.#wake(change.users);
