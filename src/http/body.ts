@@ -16,7 +16,7 @@ export class ClientGone extends Error {
 const bodyTooLarge = (bytesMax: number): MatrixError => tooLarge(`The body may have at most ${bytesMax} bytes.`);
 
 /** Throws 413 where the header says already that the body is too long. */
-export function checkDeclaredLength(request: IncomingMessage, bytesMax: number): void {
+function checkDeclaredLength(request: IncomingMessage, bytesMax: number): void {
   const declared = request.headers['content-length'];
   if (declared !== undefined && Number(declared) > bytesMax) throw bodyTooLarge(bytesMax);
 }

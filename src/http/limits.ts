@@ -59,7 +59,7 @@ export class RateLimiter {
     if (this.#isExempt(key)) return 0;
     const { perSecond, burstCount } = this.#overrideFor(name, key) ?? named.limit;
     // A bucket is one number: when it will be full again. A rate of zero refills once in thirty years.
-    const perCallMs = 1000 / Math.max(perSecond, 1e-6);
+    const perCallMs = 1000 / Math.max(perSecond, 1e-9);
     const nowMs = this.#clock.now();
     const { fullAtMs } = named;
     const fullAfterMs = Math.max(nowMs, fullAtMs.get(key) ?? 0) + count * perCallMs;

@@ -4,7 +4,8 @@
 const SECRET_PARAMETERS =
   'access_token|refresh_token|loginToken|login_token|token|code|state|hs_token|client_secret|sig';
 const IN_QUERY = new RegExp(`([?&;](?:${SECRET_PARAMETERS})=)[^&;#\\s"']*`, 'gi');
-const IN_HEADER = /\b(Bearer|Basic|X-Matrix)(\s+)[^\r\n"'<>{}]+/gi;
+// An X-Matrix value holds quoted parts, the signature among them: it goes as far as its line.
+const IN_HEADER = /\b(?:(Bearer|Basic)\s+[^\s"'<>{},;]+|(X-Matrix)\s+[^\r\n]+)/gi;
 const PATH_LENGTH_MAX = 2000;
 
 /** The path and query of a request with the values of secret parameters replaced, cut to 2,000 characters. */
@@ -19,7 +20,7 @@ export function redactUrl(url: string): string {
 
 /** Any text, such as an error's, with everything that looks like a token replaced. */
 export function redactText(text: string): string {
-  return text.replace(IN_QUERY, '$1<redacted>').replace(IN_HEADER, '$1$2<redacted>');
+  return text.replace(IN_QUERY, '$1<redacted>').replace(IN_HEADER, '$1$2 <redacted>');
 }
 
 function cut(text: string): string {

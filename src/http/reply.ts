@@ -107,7 +107,18 @@ const ignore = (): void => {};
 function writeHead(call: IncomingCall, status: number, head: string[]): void {
   // While the server drains, no further request shall come in by this connection.
   if (call.isDraining) head.push('Connection', 'close');
+  else if (!call.message.complete) outliveBody(call);
   call.response.writeHead(status, head);
+}
+
+/**
+ * A refusal may come before the end of the body. Closing then would reset the connection, and the client, still sending,
+ * would never read why: so the rest is taken in first, also where the client asked to close.
+ */
+function outliveBody({ message, response }: IncomingCall): void {
+  if (response.shouldKeepAlive) return;
+  response.shouldKeepAlive = true;
+  message.once('end', () => message.socket.end());
 }
 
 function flatten(headers: ReplyHeaders, hasCors: boolean): string[] {

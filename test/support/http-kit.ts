@@ -131,7 +131,9 @@ async function ask(method: string, path: string, how: AskOptions): Promise<KitRe
     ...(how.socketPath === undefined ? { port: how.port } : { socketPath: how.socketPath }),
     headers: {
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      ...(bytes === undefined ? {} : { 'content-length': String(Buffer.byteLength(bytes)) }),
+      ...(bytes === undefined || headers['transfer-encoding'] !== undefined
+        ? {}
+        : { 'content-length': String(Buffer.byteLength(bytes)) }),
       ...headers,
     },
     ...(ca === undefined ? {} : { ca, servername: 'localhost' }),

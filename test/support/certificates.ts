@@ -1,0 +1,47 @@
+/**
+ * Two certificates for `localhost` that signed themselves, good for a hundred years, so that tests need no OpenSSL. Their
+ * keys stand here for everybody to read: never trust them outside a test.
+ */
+export type TestCertificate = { readonly certificatePem: string; readonly keyPem: string };
+
+export const FIRST_CERTIFICATE: TestCertificate = {
+  certificatePem: `-----BEGIN CERTIFICATE-----
+MIIBiTCCAS+gAwIBAgIUEQ5WFyr+BPN0BaD7kAsKEFpOyIYwCgYIKoZIzj0EAwIw
+DjEMMAoGA1UEAwwDb2xkMCAXDTI2MTEyMzIwMzkyOVoYDzIxMjYxMDMwMjAzOTI5
+WjAOMQwwCgYDVQQDDANvbGQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARI6mjh
+SlcRcbM9nJzeoD7OjGG6xI0zMQDbJ8cCJVXZrAs9mBcuiIIIH5HbSrBPWIKiCCV6
+8/P/1HL4Bkw/dnato2kwZzAdBgNVHQ4EFgQUzJJgxw7paWa+bYNekq6wBaXMpx0w
+HwYDVR0jBBgwFoAUzJJgxw7paWa+bYNekq6wBaXMpx0wDwYDVR0TAQH/BAUwAwEB
+/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwIDSAAwRQIhAIA2ACuS
+MjlXVuYj9WO3RwECtKx++a85NxZCWYcPWbo1AiBeGGBJAMobCr3Ah2lHwBftEFHO
+wzcyMQG1JgI2D/3qgA==
+-----END CERTIFICATE-----
+`,
+  keyPem: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQghNYgl+NsqoshvfPI
+CAO64OKtI5oGgUFdFINX7eJrjkChRANCAARI6mjhSlcRcbM9nJzeoD7OjGG6xI0z
+MQDbJ8cCJVXZrAs9mBcuiIIIH5HbSrBPWIKiCCV68/P/1HL4Bkw/dnat
+-----END PRIVATE KEY-----
+`,
+};
+
+export const SECOND_CERTIFICATE: TestCertificate = {
+  certificatePem: `-----BEGIN CERTIFICATE-----
+MIIBjTCCATOgAwIBAgIUSSUru6sQ1zF/ScZ3JB9ioljdIQcwCgYIKoZIzj0EAwIw
+EDEOMAwGA1UEAwwFZnJlc2gwIBcNMjYxMTIzMjAzOTI5WhgPMjEyNjEwMzAyMDM5
+MjlaMBAxDjAMBgNVBAMMBWZyZXNoMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
+Ojn8E75fQI0O8hyDf64b7ex07oMBoSeezMS5GPwoIEWZY9cmCt/AZm0QfIfdNc18
+xBVrOncZXCyggsjRdluq2KNpMGcwHQYDVR0OBBYEFD9kBOyjCf+HWPPx0MQG/aQA
+hni/MB8GA1UdIwQYMBaAFD9kBOyjCf+HWPPx0MQG/aQAhni/MA8GA1UdEwEB/wQF
+MAMBAf8wFAYDVR0RBA0wC4IJbG9jYWxob3N0MAoGCCqGSM49BAMCA0gAMEUCIFEQ
+Eq0/KKPRunOib6a/UrL2qjm7+1LAEiNVIqsnTSwpAiEArG14+1uB8CUKYlZAWvJD
+dF80otchWh2ix8BYkb55kbU=
+-----END CERTIFICATE-----
+`,
+  keyPem: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgSCIjToJF8TQZObQi
+2Trs1WH8F1PamhNVezzIiyJ734KhRANCAAQ6OfwTvl9AjQ7yHIN/rhvt7HTugwGh
+J57MxLkY/CggRZlj1yYK38BmbRB8h901zXzEFWs6dxlcLKCCyNF2W6rY
+-----END PRIVATE KEY-----
+`,
+};
