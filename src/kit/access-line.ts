@@ -1,35 +1,52 @@
 /** The access line: one a request, in the shape that tools for Synapse's logs read. */
-import { redact } from './redact.ts';
+import type { Log } from './log.ts';
 
 export type AccessFacts = {
+  /** The request's ID. */
+  readonly request: string;
   /** The listener's tag. */
-  readonly tag: string;
+  readonly listener: string;
   readonly ip: string;
   /** Who asked: a user, `admin|puppet`, a server; null for nobody known. */
-  readonly entity: string | null;
+  readonly user: string | null;
   readonly method: string;
-  /** Path and query as they came; tokens are taken out here. */
-  readonly url: string;
-  readonly httpVersion: string;
+  /** Path and query; the log takes out what is still secret in them. */
+  readonly path: string;
   readonly status: number;
-  readonly totalMs: number;
-  readonly cpuMs: number;
-  readonly databaseMs: number;
-  readonly databaseCount: number;
-  readonly replyBytes: number;
-  readonly userAgent: string;
-  /** True where the client went away before the answer was out. */
-  readonly isAborted: boolean;
+  readonly ms: number;
+  readonly bytes: number;
+  readonly agent: string;
+  /** Not everybody measures these. */
+  readonly cpuMs?: number;
+  readonly databaseMs?: number;
+  readonly databaseCount?: number;
 };
 
-/** The message of an access line. Log it to the child `access` with the field `request`. */
+/** What the HTTP kit writes to: access lines at `info`, faults at `error`. */
+export type AccessLog = {
+  info(facts: AccessFacts, message: string): void;
+  error(fields: object, message: string): void;
+  isLevelEnabled(level: string): boolean;
+};
+
+/** A log for the HTTP kit: its access lines go to the child `access` of `log`, its faults to the child `http`. */
+export function accessLog(log: Log): AccessLog {
+  const access = log.child('access');
+  const http = log.child('http');
+  return {
+    info: (facts) => access.info(accessMessage(facts), { request: facts.request }),
+    error: (fields, message) => http.error(message, { ...fields }),
+    isLevelEnabled: (level) => access.isEnabled(level === 'info' ? 'info' : 'error'),
+  };
+}
+
+/** The message of an access line. */
 export function accessMessage(facts: AccessFacts): string {
-  const seconds = (ms: number): string => `${(ms / 1000).toFixed(3)}sec`;
+  const seconds = (ms = 0): string => `${(ms / 1000).toFixed(3)}sec`;
   return (
-    `${facts.ip} - ${facts.tag} - {${facts.entity ?? ''}} Processed request: ${seconds(facts.totalMs)} ` +
-    `(${seconds(facts.cpuMs)}) (${seconds(facts.databaseMs)}/${facts.databaseCount}) ${facts.replyBytes}B ` +
-    `${facts.status}${facts.isAborted ? '!' : ''} "${facts.method} ${quoted(redact(facts.url))} HTTP/${facts.httpVersion}" ` +
-    `"${quoted(facts.userAgent)}"`
+    `${facts.ip} - ${facts.listener} - {${facts.user ?? ''}} Processed request: ${seconds(facts.ms)} ` +
+    `(${seconds(facts.cpuMs)}) (${seconds(facts.databaseMs)}/${facts.databaseCount ?? 0}) ${facts.bytes}B ` +
+    `${facts.status} "${facts.method} ${quoted(facts.path)}" "${quoted(facts.agent)}"`
   );
 }
 

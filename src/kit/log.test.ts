@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { accessMessage } from './access-line.ts';
+import { accessLog } from './access-line.ts';
 import { handClock } from './clock.ts';
 import { type LogSettings, openLog } from './log.ts';
 import type { Rotation } from './log-sink.ts';
@@ -118,9 +118,9 @@ test('levels are set by the beginning of a name, the longest counts', (t) => {
   storage.debug('5');
 
   assert.deepEqual(read().match(/\d$/gm), ['2', '3']);
-  assert.equal(storage.isDebugging(), false);
+  assert.equal(storage.isEnabled('debug'), false);
   root.reconfigure({ rootLevel: 'debug', levels: {}, destinations: [] });
-  assert.equal(storage.isDebugging(), true);
+  assert.equal(storage.isEnabled('debug'), true);
 });
 
 test('a file is rotated by size, and only so many are kept', (t) => {
@@ -158,27 +158,31 @@ test('after reopening lines go to a new file', (t) => {
   assert.match(read('a.log.moved'), /^[^\n]*before\n$/);
 });
 
-test('an access line has the shape that tools for Synapse read, without the token', () => {
-  const message = accessMessage({
-    tag: '8008',
-    ip: '203.0.113.9',
-    entity: '@alice:example.org',
-    method: 'GET',
-    url: '/_matrix/client/v3/sync?access_token=secret&timeout=0',
-    httpVersion: '1.1',
-    status: 200,
-    totalMs: 12.3456,
-    cpuMs: 1,
-    databaseMs: 2.5,
-    databaseCount: 3,
-    replyBytes: 215,
-    userAgent: 'curl/8 "quoted"',
-    isAborted: false,
-  });
+test('the HTTP kit logs access lines in the shape that tools for Synapse read, without the token', (t) => {
+  const { log, read } = setUp(t);
+
+  accessLog(log).info(
+    {
+      request: 'GET-7',
+      listener: '8008',
+      ip: '203.0.113.9',
+      user: '@alice:example.org',
+      method: 'GET',
+      path: '/_matrix/client/v3/sync?access_token=secret&timeout=0',
+      status: 200,
+      ms: 12.3456,
+      databaseMs: 2.5,
+      databaseCount: 3,
+      bytes: 215,
+      agent: 'curl/8 "quoted"',
+    },
+    'request',
+  );
 
   assert.equal(
-    message,
-    '203.0.113.9 - 8008 - {@alice:example.org} Processed request: 0.012sec (0.001sec) (0.003sec/3) 215B 200 ' +
-      '"GET /_matrix/client/v3/sync?access_token=<redacted>&timeout=0 HTTP/1.1" "curl/8 %22quoted%22"',
+    read(),
+    '2026-11-23 20:15:00,123 - access - INFO - 203.0.113.9 - 8008 - {@alice:example.org} Processed request: 0.012sec ' +
+      '(0.000sec) (0.003sec/3) 215B 200 "GET /_matrix/client/v3/sync?access_token=<redacted>&timeout=0" ' +
+      '"curl/8 %22quoted%22" request=GET-7\n',
   );
 });

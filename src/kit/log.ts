@@ -17,8 +17,8 @@ export interface Log {
   error(message: string, fields?: LogFields): void;
   /** A log whose name is this one's and `name`, joined by a dot. Levels are set by the beginnings of names. */
   child(name: string): Log;
-  /** Whether debug lines go anywhere: for what is costly to put together. */
-  isDebugging(): boolean;
+  /** Whether lines of a level go anywhere: for what is costly to put together. */
+  isEnabled(level: 'debug' | 'info' | 'warn' | 'error'): boolean;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'off';
@@ -86,7 +86,7 @@ export const silentLog: Log = {
   warn() {},
   error() {},
   child: () => silentLog,
-  isDebugging: () => false,
+  isEnabled: () => false,
 };
 
 class Root {
@@ -188,8 +188,8 @@ class NamedLog implements Log {
     return new NamedLog(this.#root, this.#name === '' ? name : `${this.#name}.${name}`);
   }
 
-  isDebugging(): boolean {
-    return this.#passes(RANKS.debug);
+  isEnabled(level: keyof typeof LABELS): boolean {
+    return this.#passes(RANKS[level]);
   }
 }
 
