@@ -395,9 +395,10 @@ export async function settleCurrentState(deps: AppendDeps, work: RoomWork): Prom
   const snapshotNos = new Set<number>();
   for (const { snapshotNo } of live.extremities.values()) if (snapshotNo !== null) snapshotNos.add(snapshotNo);
   if (snapshotNos.size === 0) return;
-  live.snapshotNo = await resolveSnapshots(deps, work, [...snapshotNos]);
+  const resolved = await resolveSnapshots(deps, work, [...snapshotNos]);
+  live.snapshotNo = resolved;
   live.current.length = 0;
-  for (const [keyNo, eventNo] of await deps.snapshots.entries(live.roomNo, live.snapshotNo)) {
+  for (const [keyNo, eventNo] of await deps.snapshots.entries(live.roomNo, resolved)) {
     live.current[keyNo] = eventNo;
   }
   // What resolution made must be on disk before a later snapshot shares its nodes.

@@ -31,6 +31,9 @@ export type Access = {
 /** How many events one page may look at before it gives up looking for visible ones (threat C8). */
 const SCAN_MAX = 1000;
 
+/** How many changes of one membership are looked at for a join: bans and unbans can follow each other for ever. */
+const MEMBER_STEPS_MAX = 100;
+
 export class RoomReader {
   readonly #deps: { db: Database; rooms: Rooms; events: EventStore; snapshots: Snapshots; stream: Stream };
 
@@ -89,20 +92,23 @@ export class RoomReader {
       const row = await findMembership(this.#deps.db, live.roomNo, userId);
       const left = row === undefined || row.isForgotten ? null : await this.#deps.events.get(row.eventNo);
       // Whoever was only invited, banned or refused never saw the room from inside.
-      if (left !== null && (await this.#wasJoinedBefore(live, left, userId))) return { live, membership, until: left };
+      if (left !== null && (await this.#lastJoin(live, userId)) > Number.NEGATIVE_INFINITY) {
+        return { live, membership, until: left };
+      }
     }
     if ((await this.currentVisibility(live)) === 'world_readable') return { live, membership, until: null };
     throw refusal;
   }
 
-  async #wasJoinedBefore(live: LiveRoom, left: StoredEvent, userId: UserId): Promise<boolean> {
-    let event: StoredEvent | null = left;
-    for (let step = 0; event !== null && step < 100; step++) {
-      if (event.pdu.content['membership'] === 'join' && event.pdu.stateKey === userId) return true;
-      event = event.row.replacesNo === null ? null : await this.#deps.events.get(event.row.replacesNo);
+  /** Where the user was last joined; below all positions where never. */
+  async #lastJoin(live: LiveRoom, userId: UserId): Promise<StreamPosition> {
+    let eventNo = live.currentNo('m.room.member', userId);
+    for (let step = 0; eventNo !== null && step < MEMBER_STEPS_MAX; step++) {
+      const event = await this.#deps.events.get(eventNo);
+      if (event.pdu.content['membership'] === 'join') return event.position;
+      eventNo = event.row.replacesNo;
     }
-    // After a hundred changes of membership the answer no longer hangs on one more.
-    return event !== null && live.roomNo === left.row.roomNo;
+    return Number.NEGATIVE_INFINITY;
   }
 
   /** The room's history visibility now. */
@@ -116,6 +122,7 @@ export class RoomReader {
     const visible: StoredEvent[] = [];
     const facts = new Map<number, { visibility: HistoryVisibility; membership: Membership | null }>();
     const membershipNow = live.membershipOf(userId);
+    const lastJoin = membershipNow === 'join' ? Number.POSITIVE_INFINITY : await this.#lastJoin(live, userId);
     for (const event of events) {
       if (!event.isShown) continue;
       const { snapshotNo } = event.row;
@@ -133,6 +140,7 @@ export class RoomReader {
           membershipAfter: after.membership,
           membershipBefore: before.membership === undefined ? after.membership : before.membership,
           membershipNow,
+          hasJoinedSince: lastJoin > event.position,
         })
       ) {
         visible.push(event);
