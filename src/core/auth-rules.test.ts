@@ -11,7 +11,6 @@ import {
   memberFields,
   populatedRoom,
   roomFixture,
-  versions,
 } from '../../test/support/room-fixture.ts';
 import { authEventKeys } from './auth-events.ts';
 import { checkAuth, checkAuthEvents, mayRedact } from './auth-rules.ts';

@@ -131,7 +131,7 @@ export function canonicalJson(value: JsonValue, options: { readonly strict: bool
   const ordered = withSortedKeys(value);
   if (ordered === undefined) return write(value);
   const text = JSON.stringify(ordered);
-  return SURROGATE.test(text) && hasSurrogateKey(value) ? write(value) : text;
+  return WRITTEN_SURROGATE.test(text) && hasSurrogateKey(value) ? write(value) : text;
 }
 
 /**
@@ -285,6 +285,8 @@ function hasSurrogateKey(value: JsonValue | undefined): boolean {
 }
 
 const SURROGATE = /[\ud800-\udfff]/;
+/** In what JSON.stringify wrote: half a pair stands there as an escape. */
+const WRITTEN_SURROGATE = /[\ud800-\udfff]|\\ud[89a-f]/;
 
 /**
  * Compares two strings by code point, as canonical JSON and state resolution order them. Negative, zero or positive.
