@@ -1,11 +1,9 @@
-/** Takes secrets out of text before it is logged or answered (threat D19). */
+/** The path of a request as it may be logged (threat D19). What any text may hold is `kit/redact`. */
 
 /** Query parameters that stand for a person: tokens, and the codes and signatures that become one. */
 const SECRET_PARAMETERS =
   'access_token|refresh_token|loginToken|login_token|token|code|state|hs_token|client_secret|sig';
 const IN_QUERY = new RegExp(`([?&;](?:${SECRET_PARAMETERS})=)[^&;#\\s"']*`, 'gi');
-// An X-Matrix value holds quoted parts, the signature among them: it goes as far as its line.
-const IN_HEADER = /\b(?:(Bearer|Basic)\s+[^\s"'<>{},;]+|(X-Matrix)\s+[^\r\n]+)/gi;
 const PATH_LENGTH_MAX = 2000;
 
 /** The path and query of a request with the values of secret parameters replaced, cut to 2,000 characters. */
@@ -16,11 +14,6 @@ export function redactUrl(url: string): string {
   // Letters in parameter names may come percent-encoded: `acc%65ss_token=` is the same parameter.
   const plain = query.includes('%') ? query.replace(/([?&;])([^=&;]*)/g, decodeName) : query;
   return cut(url.slice(0, queryAt) + plain.replace(IN_QUERY, '$1<redacted>'));
-}
-
-/** Any text, such as an error's, with everything that looks like a token replaced. */
-export function redactText(text: string): string {
-  return text.replace(IN_QUERY, '$1<redacted>').replace(IN_HEADER, '$1$2 <redacted>');
 }
 
 function cut(text: string): string {

@@ -1,6 +1,6 @@
 /** The one place where refusals and bugs become answers. Spec v1.19: client-server API, "Standard error response". */
 import { MatrixError } from '../core/errors.ts';
-import { redactText } from './redact.ts';
+import { redact } from '../kit/redact.ts';
 
 export type ErrorReply = {
   readonly status: number;
@@ -17,7 +17,7 @@ export function replyForError(thrown: unknown): ErrorReply {
     return {
       status: thrown.status,
       // No sentence of ours holds a token, but one may quote what came in.
-      text: JSON.stringify({ ...thrown.toJSON(), error: redactText(thrown.message) }),
+      text: JSON.stringify({ ...thrown.toJSON(), error: redact(thrown.message) }),
       retryAfterSeconds: typeof retryAfterMs === 'number' ? Math.ceil(retryAfterMs / 1000) : null,
       fault: null,
     };
@@ -27,7 +27,7 @@ export function replyForError(thrown: unknown): ErrorReply {
     status: 500,
     text: '{"errcode":"M_UNKNOWN","error":"Internal server error."}',
     retryAfterSeconds: null,
-    fault: { message: redactText(error.message), stack: redactText(stackOf(error)) },
+    fault: { message: redact(error.message), stack: redact(stackOf(error)) },
   };
 }
 

@@ -8,10 +8,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { FIRST_CERTIFICATE, SECOND_CERTIFICATE } from '../../test/support/certificates.ts';
 import { httpKit, LOCAL } from '../../test/support/http-kit.ts';
+import { systemClock } from '../kit/clock.ts';
+import { systemRandom } from '../kit/random.ts';
+import { makeSelfSigned } from '../kit/self-signed.ts';
 import { endpoint, RawReply } from './endpoint.ts';
 import { anyJson, empty, object, string } from './schema.ts';
+import type { Certificate } from './server.ts';
 
 const plain = (path: string) =>
   endpoint({ name: path, method: 'GET', path, auth: 'none', reply: anyJson, handler: () => ({ path }) });
@@ -34,6 +37,11 @@ async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'myelin-http-'));
   t.after(() => rm(folder, { recursive: true }));
   return folder;
+}
+
+function newCertificate(): Certificate & { certificatePem: string } {
+  const made = makeSelfSigned('localhost', { nowMs: systemClock().now(), validDays: 2, random: systemRandom() });
+  return { certificatePem: made.certificatePem, keyPem: made.privateKeyPem };
 }
 
 test('a listener answers only for its own resources; several may run at once', async (t) => {
@@ -95,7 +103,7 @@ test('a plain file in the place of a socket is left alone', async (t) => {
 });
 
 test('TLS: a new certificate serves new connections, and open ones stay open', async (t) => {
-  const [old, fresh] = [FIRST_CERTIFICATE, SECOND_CERTIFICATE];
+  const [old, fresh] = [newCertificate(), newCertificate()];
   const kit = await httpKit(t, {
     endpoints: [plain('/a')],
     certificate: old,
