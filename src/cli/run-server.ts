@@ -6,6 +6,7 @@ import { type LogRoot, type LogSettings, openLog } from '../kit/log.ts';
 import { DAEMON_LOG, isDaemonChild, tellParent } from './daemon.ts';
 import { explain, Failure } from './failure.ts';
 import { removePidFile, runningPid, writePidFile } from './pid-file.ts';
+import { complain } from './terminal.ts';
 
 const CLOSE_TIMEOUT_MS = 4500;
 
@@ -18,9 +19,8 @@ export type RunOptions = {
 };
 
 /**
- * Starts the server and returns once it serves; signals end it later, with exit code 0.
- *
- * @throws whatever kept it from starting
+ * Starts the server and returns once it serves; signals end it later, with exit code 0. What keeps it from starting is
+ * told, and ends the process with 1.
  */
 export async function runServer(loaded: LoadedConfig, options: RunOptions): Promise<void> {
   const { config } = loaded;
@@ -34,6 +34,8 @@ export async function runServer(loaded: LoadedConfig, options: RunOptions): Prom
     process.exit(1);
   });
 
+  // Threads of the storage do not keep a process alive by themselves; before the first socket nothing else does.
+  const awake = setInterval(() => {}, 60_000);
   let isPidFileOurs = false;
   try {
     if (options.pidFile !== null) {
@@ -47,20 +49,25 @@ export async function runServer(loaded: LoadedConfig, options: RunOptions): Prom
     const { serve } = await import('../main/serve.ts');
     const running = await serve({ config, log, configPaths: options.configPaths });
     listenToSignals({ root, options, running });
-    log.info(`Ready: ${config.server.serverName} at ${running.addresses.join(', ')}`);
+    log.info(`Ready: ${config.server.serverName} at ${running.addresses.map((one) => one.url).join(', ')}`);
     notifySystemd();
     await tellParent({ ready: true });
   } catch (error) {
     if (isPidFileOurs && options.pidFile !== null) removePidFile(options.pidFile);
     const message = explain(error);
-    log.error('The server cannot start.', { error });
+    log.error(`The server cannot start. ${message}`);
     await tellParent({ failed: message });
     root.close();
-    throw error instanceof Failure ? error : new Failure(message);
+    const isShown = !isDaemonChild() && settings.destinations.some((one) => one.sink.to !== 'file');
+    if (!isShown) complain(message);
+    // Whatever was opened before it went wrong must not keep the process.
+    process.exit(1);
+  } finally {
+    clearInterval(awake);
   }
 }
 
-type Running = { close(): Promise<void>; reload(): Promise<void> };
+type Running = { close(): Promise<void>; reload(): void };
 
 function listenToSignals({ root, options, running }: { root: LogRoot; options: RunOptions; running: Running }): void {
   const { log } = root;
@@ -91,21 +98,19 @@ function listenToSignals({ root, options, running }: { root: LogRoot; options: R
   };
   process.on('SIGTERM', () => void close('SIGTERM'));
   process.on('SIGINT', () => void close('SIGINT'));
-  process.on('SIGHUP', () => void reload(root, options, running));
+  process.on('SIGHUP', () => reload(root, options, running));
 }
 
-/** HUP: the log's configuration and the certificates are read again, log files opened anew. */
-async function reload(root: LogRoot, options: RunOptions, running: Running): Promise<void> {
-  const { log } = root;
+/** HUP: certificates and the log's configuration are read again, log files opened anew. Flags still win over the file. */
+function reload(root: LogRoot, options: RunOptions, running: Running): void {
+  running.reload();
   try {
     const { settings, warnings } = logSettings(options.loadAgain().config);
     root.reconfigure(settings);
-    for (const line of warnings) log.warn(line);
-    await running.reload();
-    log.info('Reloaded: log configuration and certificates. Other changes wait for a restart.');
+    for (const line of warnings) root.log.warn(line);
   } catch (error) {
     root.reopen();
-    log.error('The reload failed; going on as before.', { error });
+    root.log.error('The settings of the log stay as they were.', { error });
   }
 }
 

@@ -1,0 +1,11 @@
+/** The admin API: each module once. */
+import type { Endpoint } from '../../http/endpoint.ts';
+import { registerEndpoints } from './register.ts';
+import { serverVersionEndpoints } from './server-facts.ts';
+
+const modules = [registerEndpoints, serverVersionEndpoints] as const;
+
+/** Everything that some module uses. */
+export type AdminServices = (typeof modules)[number] extends (services: infer S) => Endpoint[] ? S : never;
+
+export const adminEndpoints = (services: AdminServices): Endpoint[] => modules.flatMap((module) => module(services));

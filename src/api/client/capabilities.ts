@@ -1,0 +1,31 @@
+/** Spec module "Capabilities": what this server lets its users do. */
+import type { Config } from '../../config/config.ts';
+import { ROOM_RULES } from '../../core/room-versions.ts';
+import { endpoint } from '../../http/endpoint.ts';
+import { anyObject, object } from '../../http/schema.ts';
+
+export const capabilitiesEndpoints = ({ config }: { config: Pick<Config, 'registration' | 'rooms' | 'sessions'> }) => [
+  endpoint({
+    name: 'getCapabilities',
+    method: 'GET',
+    path: '/_matrix/client/v3/capabilities',
+    alsoAt: ['/_matrix/client/r0/capabilities'],
+    auth: 'user-or-guest',
+    reply: object({ capabilities: anyObject }),
+    handler: () => ({
+      capabilities: {
+        'm.change_password': {
+          enabled: config.sessions.passwordLogin !== false && config.sessions.isLocalPasswordDatabaseEnabled,
+        },
+        'm.room_versions': {
+          default: config.rooms.defaultRoomVersion,
+          available: Object.fromEntries([...ROOM_RULES.keys()].map((version) => [version, 'stable'])),
+        },
+        'm.set_displayname': { enabled: config.registration.maySetDisplayName },
+        'm.set_avatar_url': { enabled: config.registration.maySetAvatarUrl },
+        'm.3pid_changes': { enabled: false },
+        'm.get_login_token': { enabled: false },
+      },
+    }),
+  }),
+];

@@ -1,0 +1,50 @@
+/** Spec module "Login". */
+import { badRequest, forbidden, missingParam } from '../../core/errors.ts';
+import { endpoint } from '../../http/endpoint.ts';
+import { anyObject, array, object, optional, orNull, string } from '../../http/schema.ts';
+import type { Login } from '../../services/login.ts';
+import { loginNameOf } from '../../services/user-interactive-auth.ts';
+import { deviceWishFields, deviceWishOf, sessionFields, wireSession } from './shapes.ts';
+
+const paths = {
+  path: '/_matrix/client/v3/login',
+  alsoAt: ['/_matrix/client/r0/login', '/_matrix/client/api/v1/login'],
+};
+
+export const loginEndpoints = ({ login, publicBaseUrl }: { login: Login; publicBaseUrl: string | null }) => [
+  endpoint({
+    name: 'getLoginFlows',
+    method: 'GET',
+    ...paths,
+    auth: 'none',
+    reply: object({ flows: array(object({ type: string })) }),
+    handler: () => ({ flows: login.types.map((type) => ({ type })) }),
+  }),
+  endpoint({
+    name: 'login',
+    method: 'POST',
+    ...paths,
+    auth: 'none',
+    rateLimit: 'loginAddress',
+    body: object({
+      type: string,
+      identifier: optional(orNull(anyObject)),
+      user: optional(orNull(string)),
+      password: optional(orNull(string)),
+      ...deviceWishFields,
+    }),
+    reply: object({ user_id: string, ...sessionFields, well_known: optional(anyObject) }),
+    async handler({ body }) {
+      if (body.type !== 'm.login.password') throw badRequest('M_UNKNOWN', 'This login type is not known here.');
+      if (!login.types.includes(body.type)) throw forbidden('Login by password is switched off on this server.');
+      const name = loginNameOf(body);
+      if (name === null) throw missingParam('The login names no user: an identifier of type m.id.user is needed.');
+      if (typeof body.password !== 'string') throw missingParam('The password is missing.');
+      const session = await login.withPassword(name, body.password, deviceWishOf(body));
+      return {
+        ...wireSession(session),
+        ...(publicBaseUrl === null ? {} : { well_known: { 'm.homeserver': { base_url: publicBaseUrl } } }),
+      };
+    },
+  }),
+];

@@ -1,0 +1,65 @@
+/** Spec module "Account registration". */
+import { missingParam } from '../../core/errors.ts';
+import { endpoint } from '../../http/endpoint.ts';
+import { anyObject, boolean, object, oneOf, optional, orNull, string } from '../../http/schema.ts';
+import type { Registration } from '../../services/registration.ts';
+import type { UserInteractiveAuth } from '../../services/user-interactive-auth.ts';
+import { deviceWishFields, deviceWishOf, sessionFields, wireSession } from './shapes.ts';
+
+/** Nothing but that somebody registers on purpose; what keeps bots out is asked for by `Registration.checkOpen`. */
+const FLOWS = [['m.login.dummy']];
+
+export const registrationEndpoints = ({
+  registration,
+  userInteractiveAuth,
+}: {
+  registration: Registration;
+  userInteractiveAuth: UserInteractiveAuth;
+}) => [
+  endpoint({
+    name: 'register',
+    method: 'POST',
+    path: '/_matrix/client/v3/register',
+    alsoAt: ['/_matrix/client/r0/register'],
+    auth: 'none',
+    query: object({ kind: optional(oneOf('user', 'guest')) }),
+    body: object({
+      auth: optional(orNull(anyObject)),
+      username: optional(orNull(string)),
+      password: optional(orNull(string)),
+      inhibit_login: optional(orNull(boolean)),
+      ...deviceWishFields,
+    }),
+    reply: object({ user_id: string, ...sessionFields }),
+    async handler({ query, body, request }) {
+      const { ip } = request;
+      if (query.kind === 'guest') {
+        return wireSession(await registration.registerGuest(ip, { ...deviceWishOf(body), deviceId: null }));
+      }
+      registration.checkOpen();
+      const localpart = body.username ?? null;
+      if (localpart !== null) await registration.checkName(localpart);
+      const challenge = await userInteractiveAuth.check(request, null, body, FLOWS);
+      if (challenge !== null) return challenge;
+      const password = body.password ?? null;
+      if (password === null) throw missingParam('The password is missing.');
+      const device = body.inhibit_login === true ? null : deviceWishOf(body);
+      const { userId, session } = await registration.register({ localpart, password, device, ip });
+      return session === null ? { user_id: userId } : wireSession(session);
+    },
+  }),
+  endpoint({
+    name: 'checkUsernameAvailability',
+    method: 'GET',
+    path: '/_matrix/client/v3/register/available',
+    alsoAt: ['/_matrix/client/r0/register/available'],
+    auth: 'none',
+    rateLimit: 'profile',
+    query: object({ username: string }),
+    reply: object({ available: boolean }),
+    async handler({ query }) {
+      await registration.checkAvailable(query.username);
+      return { available: true };
+    },
+  }),
+];

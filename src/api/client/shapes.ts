@@ -1,0 +1,32 @@
+/** Shapes on the wire that several modules share. */
+import { integer, optional, orNull, string } from '../../http/schema.ts';
+import type { DeviceWish, Session } from '../../services/devices.ts';
+
+/** What a client says of the device that it logs in on. */
+export const deviceWishFields = {
+  device_id: optional(orNull(string)),
+  initial_device_display_name: optional(orNull(string)),
+};
+
+export function deviceWishOf(body: {
+  device_id?: string | null;
+  initial_device_display_name?: string | null;
+}): DeviceWish {
+  return { deviceId: body.device_id ?? null, displayName: body.initial_device_display_name ?? null };
+}
+
+/** What follows the user ID where somebody was logged in. */
+export const sessionFields = {
+  access_token: optional(string),
+  device_id: optional(string),
+  expires_in_ms: optional(integer),
+};
+
+export function wireSession({ userId, deviceId, accessToken, expiresInMs }: Session) {
+  return {
+    user_id: userId as string,
+    access_token: accessToken,
+    device_id: deviceId,
+    ...(expiresInMs === null ? {} : { expires_in_ms: expiresInMs }),
+  };
+}

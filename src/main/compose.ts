@@ -1,0 +1,182 @@
+/** All wiring, read from top to bottom: what is built, in which order, and who gets what. */
+import type { Config } from '../config/config.ts';
+import { MatrixError } from '../core/errors.ts';
+import type { JsonObject } from '../core/json-value.ts';
+import type { SigningKey } from '../core/signing.ts';
+import type { ServerGuard } from '../http/guard.ts';
+import { type RateLimit, RateLimiter } from '../http/limits.ts';
+import type { RouterOptions } from '../http/router.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Log } from '../kit/log.ts';
+import type { Metrics } from '../kit/metrics.ts';
+import type { Random } from '../kit/random.ts';
+import { AccessTokens } from '../services/access-tokens.ts';
+import { Accounts } from '../services/accounts.ts';
+import { Devices } from '../services/devices.ts';
+import { LastSeen } from '../services/last-seen.ts';
+import { Login } from '../services/login.ts';
+import { Passwords } from '../services/passwords.ts';
+import { Registration } from '../services/registration.ts';
+import { SharedSecretRegistration } from '../services/shared-secret-registration.ts';
+import { dummyStage, passwordStage, UserInteractiveAuth } from '../services/user-interactive-auth.ts';
+import type { Database } from '../storage/database.ts';
+import type { Stream } from '../stream/stream.ts';
+import { resourcesOf } from './endpoints.ts';
+import { httpLog } from './http-log.ts';
+import { VERSION } from './version.ts';
+
+export type ComposeDeps = {
+  readonly config: Config;
+  readonly db: Database;
+  readonly stream: Stream;
+  readonly signingKey: SigningKey;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics | null;
+};
+
+/** A server that does not listen yet. */
+export type Composed = {
+  readonly router: RouterOptions;
+  /** Ends what goes on in the background, when no request is at work any more and before the database is closed. */
+  stop(): Promise<void>;
+};
+
+/** Builds everything. */
+export function compose({ config, db, stream, clock, random, log, metrics }: ComposeDeps): Composed {
+  const { serverName } = config.server;
+  const { registration: registrationConfig, sessions } = config;
+  const publicBaseUrl = baseUrlOf(config);
+
+  // Limits and accounts
+  const limiter = new RateLimiter({ clock, limits: limitsOf(config) });
+  const lastSeen = new LastSeen({ db, clock, log: log.child('services.last-seen') });
+  const accessTokens = new AccessTokens({
+    db,
+    stream,
+    clock,
+    random,
+    lastSeen,
+    lifetimeMs: shortest(sessions.nonrefreshableAccessTokenLifetimeMs, sessions.sessionLifetimeMs),
+  });
+  const devices = new Devices({ db, clock, random, accessTokens });
+  const passwords = new Passwords({
+    bcryptRounds: sessions.bcryptRounds,
+    pepper: sessions.passwordPepper,
+    policy: sessions.isPasswordPolicyEnabled
+      ? {
+          lengthMin: sessions.passwordLengthMin,
+          needsDigit: sessions.passwordNeedsDigit,
+          needsSymbol: sessions.passwordNeedsSymbol,
+          needsLowercase: sessions.passwordNeedsLowercase,
+          needsUppercase: sessions.passwordNeedsUppercase,
+        }
+      : null,
+  });
+  const accounts = new Accounts({ db, serverName, passwords, accessTokens, devices, limiter });
+  const hasLocalPasswords = sessions.isLocalPasswordDatabaseEnabled;
+  const login = new Login({
+    accounts,
+    devices,
+    limiter,
+    allowsPassword: sessions.passwordLogin === true && hasLocalPasswords,
+  });
+  const registration = new Registration({
+    db,
+    clock,
+    random,
+    serverName,
+    passwords,
+    devices,
+    limiter,
+    isOpen: registrationConfig.isOpen && missingProofs(config).length === 0,
+    allowsGuests: registrationConfig.allowGuests,
+    mayLocalpartBeginWithUnderscore: registrationConfig.mayLocalpartBeginWithUnderscore,
+    hidesTakenNames: registrationConfig.inhibitUserInUseError,
+    defaultUserType: config.server.defaultUserType,
+  });
+  for (const key of registrationConfig.isOpen ? missingProofs(config) : []) {
+    log.warn(`Registration stays closed: what ${key} asks of new users cannot be checked yet.`);
+  }
+  const sharedSecretRegistration = new SharedSecretRegistration({
+    registration,
+    clock,
+    random,
+    sharedSecret: registrationConfig.sharedSecret,
+  });
+  const userInteractiveAuth = new UserInteractiveAuth({
+    clock,
+    random,
+    stages: { 'm.login.dummy': dummyStage, 'm.login.password': passwordStage({ accounts }) },
+    proofLifetimeMs: sessions.uiAuthSessionTimeoutMs,
+  });
+
+  const resources = resourcesOf({
+    accessTokens,
+    accounts,
+    adminContact: config.server.adminContact,
+    config,
+    devices,
+    // Read from YAML, so it is JSON.
+    extraClientContent: config.wellKnown.extraClientContent as JsonObject,
+    identityServer: config.wellKnown.defaultIdentityServer,
+    login,
+    mayChangePassword: sessions.passwordLogin !== false && hasLocalPasswords,
+    metrics,
+    publicBaseUrl,
+    registration,
+    serverName,
+    servesServer: config.wellKnown.servesServer,
+    sharedSecretRegistration,
+    userInteractiveAuth,
+    version: VERSION,
+  });
+  return {
+    router: {
+      resources,
+      guard: accessTokens,
+      serverGuard: noFederation,
+      limiter,
+      clock,
+      log: httpLog(log),
+      metrics,
+    },
+    stop: () => lastSeen.flush(),
+  };
+}
+
+const noFederation: ServerGuard = {
+  async verify() {
+    throw new MatrixError(401, 'M_UNAUTHORIZED', 'This server does not federate.');
+  },
+};
+
+/** Where clients find us, with a slash at the end. */
+function baseUrlOf(config: Config): string {
+  const url = config.server.publicBaseUrl ?? `https://${config.server.serverName}/`;
+  return url.endsWith('/') ? url : `${url}/`;
+}
+
+/** The keys that ask new users for proofs which this server cannot check: registration must not be open without them. */
+function missingProofs({ registration }: Config): string[] {
+  const asked = {
+    registration_requires_token: registration.requiresToken,
+    enable_registration_captcha: registration.isCaptchaEnabled,
+    registrations_require_3pid: registration.requiredThreepids.length > 0,
+  };
+  return Object.entries(asked).flatMap(([key, isAsked]) => (isAsked ? [key] : []));
+}
+
+function shortest(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
+}
+
+/** The limits by the names that endpoints and services use: those of the configuration's section. */
+function limitsOf(config: Config): Record<string, RateLimit> {
+  const limits: Record<string, RateLimit> = {};
+  for (const [name, limit] of Object.entries(config.rateLimits)) {
+    if (typeof limit === 'object' && limit !== null) limits[name] = limit;
+  }
+  return { ...limits, adminRedaction: config.rateLimits.adminRedaction ?? config.rateLimits.message };
+}

@@ -1,0 +1,175 @@
+/** Starts a server, keeps it going, and ends it in order. */
+import { readFileSync } from 'node:fs';
+import { type Config, type DatabaseConfig, type Listener, loadConfig } from '../config/config.ts';
+import type { ServerName } from '../core/ids.ts';
+import { parseSigningKeys, type SigningKey } from '../core/signing.ts';
+import { watchEventLoop } from '../http/event-loop-watch.ts';
+import { type BoundAddress, type Certificate, createHttpServer, type ListenerOptions } from '../http/server.ts';
+import { type Clock, systemClock } from '../kit/clock.ts';
+import type { Log } from '../kit/log.ts';
+import { Metrics } from '../kit/metrics.ts';
+import { type Random, systemRandom } from '../kit/random.ts';
+import type { Database } from '../storage/database.ts';
+import { type DatabaseOptions, openDatabase } from '../storage/open.ts';
+import { findSetting, insertSetting } from '../storage/settings.ts';
+import { Stream } from '../stream/stream.ts';
+import { compose } from './compose.ts';
+
+/** The server cannot start; the message says why and what to do, for whoever runs it. */
+export class StartError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StartError';
+  }
+}
+
+export type ServeOptions = {
+  readonly config: Config;
+  readonly log: Log;
+  /** The files that `config` was read from; `reload` reads them again. */
+  readonly configPaths: readonly string[];
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** False gives up that what was acknowledged survives a power failure: for tests only. */
+  readonly isDurable?: boolean;
+};
+
+export type RunningServer = {
+  readonly addresses: readonly BoundAddress[];
+  /** Ends it: lets requests end for some seconds, writes out what is pending, closes the database. */
+  close(): Promise<void>;
+  /** Reads the certificate again, for connections to come. Where it cannot be read, the one that is there stays. */
+  reload(): void;
+};
+
+const DRAIN_MS = 3500;
+
+/**
+ * Starts a server; it answers when this resolves.
+ *
+ * @throws StartError where something that it needs is wrong
+ */
+export async function serve(options: ServeOptions): Promise<RunningServer> {
+  const { config, log, configPaths, clock = systemClock(), random = systemRandom() } = options;
+  const signingKey = readSigningKey(config.keys.signingKeyPath);
+  const certificate = readCertificate(config);
+  const metrics = config.metrics.isEnabled ? new Metrics() : null;
+  metrics?.watchProcess();
+  const watch = metrics === null ? null : watchEventLoop(metrics);
+  const db = await openDatabase(databaseOptions(config.database, options.isDurable ?? true), log).catch((error) => {
+    throw error instanceof Error ? new StartError(error.message, { cause: error }) : error;
+  });
+  try {
+    await claimDatabase(db, config.server.serverName);
+    const stream = await Stream.open({ db, clock });
+    const composed = compose({ config, db, stream, signingKey, clock, random, log, metrics });
+    const http = createHttpServer({ ...composed.router, certificate });
+    const addresses = await http.listen(config.listeners.map(listenerOptions));
+    return {
+      addresses,
+      async close(): Promise<void> {
+        await http.close(DRAIN_MS);
+        await composed.stop();
+        watch?.stop();
+        await db.close();
+      },
+      reload(): void {
+        try {
+          const fresh = readCertificate(loadConfig(configPaths).config);
+          if (fresh !== null) http.reloadCertificate(fresh);
+        } catch (error) {
+          log.error('The certificate stays as it was.', { error });
+        }
+      },
+    };
+  } catch (error) {
+    watch?.stop();
+    await db.close();
+    throw error;
+  }
+}
+
+/** Makes sure that the database is this server's own. Every ID in it ends with the name. */
+async function claimDatabase(db: Database, serverName: ServerName): Promise<void> {
+  const owner = await findSetting(db, 'server_name');
+  if (owner === serverName) return;
+  if (owner === undefined) {
+    await db.commit([insertSetting('server_name', serverName)]);
+    return;
+  }
+  throw new StartError(
+    `This database belongs to the server ${owner}, and server_name is now ${serverName}. The name is part of every user, ` +
+      `room and event, so it cannot be changed: set server_name back to ${owner}, or give the new server a database of its own.`,
+  );
+}
+
+function readSigningKey(path: string): SigningKey {
+  const [key] = parseSigningKeys(readText(path, 'signing key', 'signing_key_path; --generate-keys makes one'));
+  if (key === undefined) throw new StartError(`There is no key in the signing key file ${path}.`);
+  return key;
+}
+
+function readCertificate({ tls, listeners }: Config): Certificate | null {
+  const { certificatePath, privateKeyPath } = tls;
+  if (certificatePath === null || privateKeyPath === null || !listeners.some((listener) => listener.tls)) return null;
+  return {
+    certificatePem: readText(certificatePath, 'certificate', 'tls_certificate_path'),
+    keyPem: readText(privateKeyPath, "certificate's key", 'tls_private_key_path'),
+  };
+}
+
+function readText(path: string, what: string, key: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new StartError(`The ${what} cannot be read from ${path} (${code}; ${key}).`, { cause: error });
+  }
+}
+
+function databaseOptions(config: DatabaseConfig, isDurable: boolean): DatabaseOptions {
+  if (config.engine === 'sqlite') {
+    return { kind: 'sqlite', path: config.path, synchronous: isDurable ? 'full' : 'off' };
+  }
+  return {
+    kind: 'postgres',
+    connection: postgresConnection(config.connection),
+    poolSizeMax: config.poolMax,
+    allowUnsafeLocale: config.allowsUnsafeLocale,
+  };
+}
+
+/** libpq's keywords as the driver calls them; what it does not know it leaves alone. */
+function postgresConnection(keywords: Readonly<Record<string, string>>): Record<string, unknown> {
+  const { dbname, port, sslmode, sslrootcert, sslcert, sslkey, connect_timeout: connectSeconds, ...others } = keywords;
+  const isVerified = sslmode === 'verify-ca' || sslmode === 'verify-full';
+  const ssl = {
+    rejectUnauthorized: isVerified,
+    ...(sslrootcert === undefined ? {} : { ca: readText(sslrootcert, 'certificate', 'database.args.sslrootcert') }),
+    ...(sslcert === undefined ? {} : { cert: readText(sslcert, 'certificate', 'database.args.sslcert') }),
+    ...(sslkey === undefined ? {} : { key: readText(sslkey, 'key', 'database.args.sslkey') }),
+  };
+  return {
+    ...others,
+    ...(dbname === undefined ? {} : { database: dbname }),
+    ...(port === undefined ? {} : { port: Number(port) }),
+    ...(connectSeconds === undefined ? {} : { connectionTimeoutMillis: Number(connectSeconds) * 1000 }),
+    // "prefer" and "allow" take what they get, and the driver cannot ask: plain, as libpq does on a Unix socket.
+    ...(sslmode === 'require' || isVerified ? { ssl } : {}),
+  };
+}
+
+function listenerOptions(listener: Listener): ListenerOptions {
+  const { compressed } = listener;
+  const plain = listener.resources.filter((name) => !compressed.includes(name));
+  return {
+    ...(listener.socketPath === null ? { port: listener.port ?? 0 } : { path: listener.socketPath }),
+    mode: listener.socketMode,
+    bindAddresses: listener.bindAddresses,
+    tls: listener.tls,
+    tag: listener.tag,
+    xForwarded: listener.trustsForwardedFor,
+    requestIdHeader: listener.requestIdHeader,
+    resources: [{ names: listener.type === 'metrics' ? ['metrics'] : plain }, { names: compressed, compress: true }],
+  };
+}

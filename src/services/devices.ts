@@ -1,0 +1,127 @@
+/** The devices of local users: where they are logged in. A device ends together with its tokens. */
+import { invalidParam, notFound } from '../core/errors.ts';
+import type { UserId } from '../core/ids.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Random } from '../kit/random.ts';
+import type { Database } from '../storage/database.ts';
+import {
+  type DeviceRow,
+  deleteDevices,
+  deleteTokensOfDevices,
+  deleteTokensOfUser,
+  findDevice,
+  insertDevice,
+  listDevices,
+  renameDevice,
+} from '../storage/devices.ts';
+import type { Statement } from '../storage/sql.ts';
+import type { AccessTokens } from './access-tokens.ts';
+
+export type DevicesDeps = {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly accessTokens: AccessTokens;
+};
+
+/** What a client asks for when it logs in. */
+export type DeviceWish = {
+  /** null: a new device. */
+  readonly deviceId: string | null;
+  /** How a new device is called; one that is there keeps its name. */
+  readonly displayName: string | null;
+};
+
+/** A user logged in on a device. */
+export type Session = {
+  readonly userId: UserId;
+  readonly deviceId: string;
+  readonly accessToken: string;
+  /** null for a token that does not expire. */
+  readonly expiresInMs: number | null;
+};
+
+/** In UTF-16 units, for IDs and names. */
+const TEXT_LENGTH_MAX = 512;
+const ID_LENGTH = 10;
+const ID_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
+
+export class Devices {
+  readonly #deps: DevicesDeps;
+
+  constructor(deps: DevicesDeps) {
+    this.#deps = deps;
+  }
+
+  list(userId: UserId): Promise<DeviceRow[]> {
+    return listDevices(this.#deps.db, userId);
+  }
+
+  /** @throws MatrixError 404 where the user has no such device */
+  async get(userId: UserId, deviceId: string): Promise<DeviceRow> {
+    const device = await findDevice(this.#deps.db, userId, deviceId);
+    if (device === undefined) throw notFound('You have no such device.');
+    return device;
+  }
+
+  /** @throws MatrixError 404 where the user has no such device, 400 where the name is too long */
+  async rename(userId: UserId, deviceId: string, displayName: string): Promise<void> {
+    await this.get(userId, deviceId);
+    checkLength(displayName, 'name');
+    await this.#deps.db.commit([renameDevice(userId, deviceId, displayName)]);
+  }
+
+  /**
+   * Decides how a user is logged in; it is so once the statements are committed. What was logged in on that device
+   * before is logged out.
+   *
+   * @throws MatrixError 400 where the ID or name of the device is too long
+   */
+  prepare(userId: UserId, wish: DeviceWish): { session: Session; statements: Statement[] } {
+    const { clock, accessTokens } = this.#deps;
+    const { displayName } = wish;
+    if (displayName !== null) checkLength(displayName, 'name');
+    if (wish.deviceId !== null) checkLength(wish.deviceId, 'ID');
+    const deviceId = wish.deviceId === null || wish.deviceId === '' ? this.#newId() : wish.deviceId;
+    const { token, statement, expiresInMs } = accessTokens.make(userId, deviceId);
+    return {
+      session: { userId, deviceId, accessToken: token, expiresInMs },
+      statements: [
+        deleteTokensOfDevices(userId, [deviceId]),
+        insertDevice({ userId, deviceId, displayName, createdMs: clock.now() }),
+        statement,
+      ],
+    };
+  }
+
+  /** Logs a user in. */
+  async open(userId: UserId, wish: DeviceWish): Promise<Session> {
+    const { session, statements } = this.prepare(userId, wish);
+    await this.#deps.db.commit(statements);
+    this.#deps.accessTokens.forget(userId);
+    return session;
+  }
+
+  /** Logs devices out and forgets them; those that are not there count as done. */
+  async delete(userId: UserId, deviceIds: readonly string[]): Promise<void> {
+    await this.#deps.db.commit([deleteTokensOfDevices(userId, deviceIds), deleteDevices(userId, deviceIds)]);
+    this.#deps.accessTokens.forget(userId);
+  }
+
+  /** Logs a user out everywhere, or everywhere but on the device that asks. */
+  async deleteAll(userId: UserId, except: { deviceId: string | null; tokenId: number } | null = null): Promise<void> {
+    const devices = await this.list(userId);
+    const deviceIds = devices.map((device) => device.deviceId).filter((deviceId) => deviceId !== except?.deviceId);
+    await this.#deps.db.commit([deleteTokensOfUser(userId, except?.tokenId ?? null), deleteDevices(userId, deviceIds)]);
+    this.#deps.accessTokens.forget(userId);
+  }
+
+  #newId(): string {
+    const letter = (): string => ID_ALPHABET[this.#deps.random.integer(ID_ALPHABET.length)]!;
+    return Array.from({ length: ID_LENGTH }, letter).join('');
+  }
+}
+
+function checkLength(text: string, what: string): void {
+  if (text.length > TEXT_LENGTH_MAX) throw invalidParam(`The device's ${what} is too long.`);
+}

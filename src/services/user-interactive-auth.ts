@@ -1,0 +1,194 @@
+/**
+ * User-interactive authentication: before some deeds a user proves again who it is, in one or more stages.
+ * Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#user-interactive-authentication-api
+ */
+import { createHmac } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { badJson, forbidden, MatrixError } from '../core/errors.ts';
+import type { UserId } from '../core/ids.ts';
+import { canonicalJson } from '../core/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
+import { RawReply, type Requester, type RequestFacts } from '../http/endpoint.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Random } from '../kit/random.ts';
+import type { Accounts } from './accounts.ts';
+
+/** One way to prove something. */
+export type Stage = {
+  /** What the client must know to do it. */
+  readonly params?: JsonObject;
+  /** Throws MatrixError where the proof is none. `userId` is null where nobody is logged in. */
+  check(auth: JsonObject, userId: UserId | null): Promise<void>;
+};
+
+/** Alternatives; all stages of one of them must be done. */
+export type Flows = readonly (readonly string[])[];
+
+export type UserInteractiveAuthDeps = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly stages: Readonly<Record<string, Stage>>;
+  /** For how long a proof serves further deeds with the same token; 0: for one deed. */
+  readonly proofLifetimeMs: number;
+};
+
+/** What a session was begun for: it is good for nothing else (threat D9). */
+type UiaSession = {
+  readonly userId: UserId | null;
+  readonly method: string;
+  readonly path: string;
+  readonly bodyMac: string;
+  readonly completed: Set<string>;
+};
+
+const SESSION_LIFETIME_MS = 15 * 60_000;
+const SESSIONS_MAX = 10_000;
+const SESSION_ID_LENGTH = 24;
+
+export class UserInteractiveAuth {
+  readonly #deps: UserInteractiveAuthDeps;
+  readonly #sessions = new LRUCache<string, UiaSession & { readonly endsMs: number }>({ max: SESSIONS_MAX });
+  /** When each token's user last proved itself, by the token's number. */
+  readonly #proofs = new LRUCache<number, number>({ max: SESSIONS_MAX });
+  readonly #macKey: Buffer;
+
+  constructor(deps: UserInteractiveAuthDeps) {
+    this.#deps = deps;
+    // Bodies hold passwords: what is kept to recognize one must not let anybody guess it.
+    this.#macKey = deps.random.bytes(32);
+  }
+
+  /**
+   * Checks what a request proves.
+   *
+   * @returns null where all is proved; else what to answer: 401 with the flows
+   * @throws MatrixError 403 where the session was begun for something else
+   */
+  async check(
+    request: RequestFacts,
+    user: Requester | null,
+    body: Readonly<Record<string, unknown>>,
+    flows: Flows,
+  ): Promise<RawReply | null> {
+    const { clock, proofLifetimeMs } = this.#deps;
+    if (user !== null && proofLifetimeMs > 0) {
+      const provedMs = this.#proofs.get(user.tokenId);
+      if (provedMs !== undefined && clock.now() - provedMs < proofLifetimeMs) return null;
+    }
+    const { auth, ...rest } = body;
+    const purpose: UiaSession = {
+      userId: user?.userId ?? null,
+      method: request.method,
+      path: request.url.split('?', 1)[0] ?? '',
+      // The router parsed the body, so it is JSON.
+      bodyMac: this.#macOf(rest as JsonObject),
+      completed: new Set(),
+    };
+    if (auth === undefined || auth === null) return this.#challenge(this.#begin(purpose), purpose, flows);
+    if (!isJsonObject(auth as JsonValue)) throw badJson('auth must be an object.');
+    // Checked just above.
+    const given = auth as JsonObject;
+
+    let id: string;
+    let session = purpose;
+    if (typeof given['session'] === 'string') {
+      id = given['session'];
+      session = this.#resume(id, purpose);
+    } else {
+      id = this.#begin(purpose);
+    }
+    const type = given['type'];
+    if (typeof type === 'string') {
+      const stage = flows.some((flow) => flow.includes(type)) ? this.#deps.stages[type] : undefined;
+      if (stage === undefined) {
+        return this.#challenge(
+          id,
+          session,
+          flows,
+          new MatrixError(401, 'M_UNRECOGNIZED', `${type} is not asked here.`),
+        );
+      }
+      try {
+        await stage.check(given, session.userId);
+      } catch (error) {
+        if (!(error instanceof MatrixError) || error.status === 429) throw error;
+        return this.#challenge(id, session, flows, error);
+      }
+      session.completed.add(type);
+    }
+    if (!flows.some((flow) => flow.every((each) => session.completed.has(each)))) {
+      return this.#challenge(id, session, flows);
+    }
+    this.#sessions.delete(id);
+    if (user !== null) this.#proofs.set(user.tokenId, clock.now());
+    return null;
+  }
+
+  #begin(purpose: UiaSession): string {
+    const id = this.#deps.random.text(SESSION_ID_LENGTH);
+    this.#sessions.set(id, { ...purpose, endsMs: this.#deps.clock.now() + SESSION_LIFETIME_MS });
+    return id;
+  }
+
+  #resume(id: string, purpose: UiaSession): UiaSession {
+    const session = this.#sessions.get(id);
+    if (session === undefined || this.#deps.clock.now() >= session.endsMs) {
+      throw forbidden('The authentication session is not known or has expired.');
+    }
+    const isSame =
+      session.userId === purpose.userId &&
+      session.method === purpose.method &&
+      session.path === purpose.path &&
+      session.bodyMac === purpose.bodyMac;
+    if (!isSame) throw forbidden('The authentication session was begun for another request.');
+    return session;
+  }
+
+  #macOf(body: JsonObject): string {
+    return createHmac('sha256', this.#macKey)
+      .update(canonicalJson(body, { strict: false }))
+      .digest('base64url');
+  }
+
+  #challenge(id: string, session: UiaSession, flows: Flows, refusal?: MatrixError): RawReply {
+    const params: Record<string, JsonObject> = {};
+    for (const type of new Set(flows.flat())) {
+      const stage = this.#deps.stages[type];
+      if (stage?.params !== undefined) params[type] = stage.params;
+    }
+    const body = {
+      ...(refusal === undefined ? {} : { errcode: refusal.errcode, error: refusal.message }),
+      flows: flows.map((stages) => ({ stages })),
+      params,
+      session: id,
+      completed: [...session.completed],
+    };
+    return new RawReply(401, { 'Content-Type': 'application/json' }, JSON.stringify(body));
+  }
+}
+
+/** Proves nothing, and so that a client has asked on purpose. */
+export const dummyStage: Stage = { check: async () => {} };
+
+/** Proves that whoever asks knows the password of the account that it is logged in with. */
+export function passwordStage({ accounts }: { accounts: Accounts }): Stage {
+  return {
+    async check(auth, userId): Promise<void> {
+      const name = loginNameOf(auth);
+      const password = auth['password'];
+      if (name === null || typeof password !== 'string') throw badJson('The stage needs an identifier and a password.');
+      const user = await accounts.checkPassword(name, password);
+      if (user.userId !== userId) throw forbidden('The user name or password is wrong.');
+    },
+  };
+}
+
+/** The user that a login or a stage names: `identifier` of type `m.id.user`, or the old `user`. Null where none. */
+export function loginNameOf(request: Readonly<Record<string, unknown>>): string | null {
+  const identifier = request['identifier'];
+  if (typeof identifier === 'object' && identifier !== null) {
+    const { type, user } = identifier as { type?: unknown; user?: unknown };
+    return type === 'm.id.user' && typeof user === 'string' ? user : null;
+  }
+  return typeof request['user'] === 'string' ? request['user'] : null;
+}
