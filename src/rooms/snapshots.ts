@@ -39,6 +39,11 @@ export class Snapshots {
     return this.#trees(roomNo).get(snapshotNo, keyNo);
   }
 
+  /** The event numbers of some keys in a snapshot, in their order; 0 for a key that it lacks. */
+  getMany(roomNo: number, snapshotNo: number, keyNos: readonly number[]): Promise<number[]> {
+    return this.#trees(roomNo).getMany(snapshotNo, keyNos);
+  }
+
   /** A whole snapshot: key number → event number. */
   entries(roomNo: number, snapshotNo: number): Promise<Map<number, number>> {
     return this.#trees(roomNo).entries(snapshotNo);

@@ -97,3 +97,24 @@ test('two snapshots that differ in one key are told apart without loading the ro
   assert.deepEqual(differences, [{ keyNo: 77, before: 78, after: 9999 }]);
   assert.equal(asked, 2);
 });
+
+test('some keys of a snapshot are read together, each height of the tree in one load', async () => {
+  const { trees, stored } = storedTrees();
+  for (let member = 0; member < 300; member++) {
+    stored.set(member + 1, (await trees.change(member || null, member + 1, [[member, 1000 + member]])).nodes);
+  }
+  let loads = 0;
+  const cold = new Map<number, NodePack>();
+  const fresh = new StateTrees(
+    (snapshotNo) => cold.get(snapshotNo),
+    async (snapshotNos) => {
+      loads++;
+      for (const snapshotNo of snapshotNos) cold.set(snapshotNo, decodePack(snapshotNo, stored.get(snapshotNo)!));
+    },
+  );
+
+  const found = await fresh.getMany(300, [0, 299, 7, 5000, 150]);
+
+  assert.deepEqual(found, [1000, 1299, 1007, 0, 1150]);
+  assert.ok(loads <= 10, `${loads} loads`);
+});

@@ -158,6 +158,27 @@ export class StateTrees {
     return at === 0 ? null : at;
   }
 
+  /** The event numbers of some keys in a snapshot, in their order; 0 for a key that it lacks. */
+  async getMany(snapshotNo: number, keyNos: readonly number[]): Promise<number[]> {
+    const { height, ref } = await this.#root(snapshotNo);
+    const at = keyNos.map((keyNo) => (keyNo < 2 ** height ? ref : 0));
+    for (let level = height; level > 0; level--) {
+      const missing = new Set<number>();
+      for (const node of at) {
+        if (node !== 0 && this.#atHand(snapshotOf(node)) === undefined) missing.add(snapshotOf(node));
+      }
+      if (missing.size > 0) await this.#load([...missing]);
+      for (let index = 0; index < at.length; index++) {
+        const node = at[index]!;
+        if (node === 0) continue;
+        const pack = this.#atHand(snapshotOf(node)) ?? (await this.#pack(snapshotOf(node)));
+        const isRight = Math.floor(keyNos[index]! / 2 ** (level - 1)) % 2 === 1;
+        at[index] = (isRight ? pack.right : pack.left)[indexOf(node)]!;
+      }
+    }
+    return at;
+  }
+
   /** Every key of a snapshot with its event number. */
   async entries(snapshotNo: number): Promise<Map<number, number>> {
     const entries = new Map<number, number>();

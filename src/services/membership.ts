@@ -1,0 +1,279 @@
+/** Who is in which room: join, leave, invite, kick, ban, unban, knock and forget, in rooms that this server is in. */
+import type { Config } from '../config/config.ts';
+import { badJson, badRequest, forbidden, invalidParam, MatrixError, notFound } from '../core/errors.ts';
+import { type EventId, parseRoomAlias, parseUserId, type RoomAlias, type RoomId, type UserId } from '../core/ids.ts';
+import { canonicalJson, parseJson } from '../core/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
+import { readPowerLevels } from '../core/power-levels.ts';
+import { shownContent } from '../rooms/client-view.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
+import type { RoomReader } from '../rooms/read.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import { findAccountData } from '../storage/account-data.ts';
+import type { Database } from '../storage/database.ts';
+import { isInAnyRoom, listJoinedRoomIds } from '../storage/room-aliases.ts';
+import { type Membership as MembershipState, markForgotten } from '../storage/room-state.ts';
+import type { Aliases } from './aliases.ts';
+import { type Asker, type Limits, roomOfMember } from './asker.ts';
+
+/** What a member event tells of a user's profile. */
+export type MemberProfile = { readonly displayname?: string; readonly avatar_url?: string };
+
+export type MembershipDeps = {
+  readonly db: Database;
+  readonly rooms: Rooms;
+  readonly reader: RoomReader;
+  readonly aliases: Aliases;
+  readonly limits: Limits;
+  readonly config: Config['rooms'];
+  /** The profile of a local user. */
+  readonly profileOf: (userId: UserId) => Promise<MemberProfile>;
+};
+
+const MEMBERSHIPS: ReadonlySet<JsonValue | undefined> = new Set<MembershipState>([
+  'join',
+  'invite',
+  'knock',
+  'leave',
+  'ban',
+]);
+/** Keys of a member event that a client does not choose: we fill them in where they belong. */
+const NOT_OF_CLIENTS = new Set(['membership', 'join_authorised_via_users_server', 'third_party_signed']);
+
+export class Membership {
+  readonly #deps: MembershipDeps;
+
+  constructor(deps: MembershipDeps) {
+    this.#deps = deps;
+  }
+
+  /** The rooms that a user is in. */
+  joinedRooms(userId: UserId): Promise<RoomId[]> {
+    return listJoinedRoomIds(this.#deps.db, userId);
+  }
+
+  /** The room that an ID or an alias stands for. Throws 404 M_NOT_FOUND for an unknown alias. */
+  async roomIdOf(roomIdOrAlias: RoomId | RoomAlias): Promise<RoomId> {
+    const alias = parseRoomAlias(roomIdOrAlias);
+    // What is no alias is a room ID: the border lets nothing else through.
+    return alias === null ? (roomIdOrAlias as RoomId) : (await this.#deps.aliases.resolve(alias)).roomId;
+  }
+
+  /**
+   * Joins a room; for one who is in it already, nothing happens. `content` are further keys of the member event.
+   *
+   * @throws MatrixError 403 where the room's rules refuse it, 404 where no server that we know is in the room
+   */
+  async join(asker: Asker, roomIdOrAlias: RoomId | RoomAlias, content: JsonObject = {}): Promise<RoomId> {
+    const roomId = await this.roomIdOf(roomIdOrAlias);
+    const live = await this.#deps.rooms.find(roomId);
+    if (live === null || !isKeptHere(live)) throw notFound('No server is known by which this room can be joined.');
+    if (live.membershipOf(asker.userId) !== 'join') await this.#join(asker, live, content);
+    return roomId;
+  }
+
+  async #join(asker: Asker, live: LiveRoom, given: JsonObject): Promise<EventId> {
+    const { userId } = asker;
+    const { limits, profileOf } = this.#deps;
+    if (asker.isGuest) await this.#checkGuest(live);
+    limits.spend('joinsLocal', userId);
+    limits.spend('joinsPerRoom', live.roomId);
+    const vouching = await this.#vouchingFor(live, userId);
+    const content = {
+      ...(await profileOf(userId)),
+      ...ofClient(given),
+      membership: 'join',
+      ...(vouching === null ? {} : { join_authorised_via_users_server: vouching }),
+    };
+    return this.#change(live, userId, userId, content);
+  }
+
+  async #checkGuest(live: LiveRoom): Promise<void> {
+    const event = await this.#deps.reader.stateEvent(live, 'm.room.guest_access', '');
+    if (event === null || shownContent(event)['guest_access'] !== 'can_join') {
+      throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests may not join this room.');
+    }
+  }
+
+  /**
+   * Who of this server lets the user into a restricted room; null where nobody need. Throws 403 where the user is in
+   * none of the rooms that open this one, or where none of our users here may invite.
+   */
+  async #vouchingFor(live: LiveRoom, userId: UserId): Promise<UserId | null> {
+    const was = live.membershipOf(userId);
+    if (!live.rules.allowsRestricted || was === 'invite' || was === 'join') return null;
+    const { db, reader } = this.#deps;
+    const event = await reader.stateEvent(live, 'm.room.join_rules', '');
+    const rule = event?.pdu.content['join_rule'];
+    const isRestricted = rule === 'restricted' || (rule === 'knock_restricted' && live.rules.allowsKnockRestricted);
+    if (event === null || !isRestricted) return null;
+    if (!(await isInAnyRoom(db, userId, allowedRooms(event.pdu.content)))) {
+      throw forbidden('You are in none of the rooms whose members may join this one.');
+    }
+    const create = await reader.stateEvent(live, 'm.room.create', '');
+    const levelsEvent = await reader.stateEvent(live, 'm.room.power_levels', '');
+    if (create !== null) {
+      const levels = readPowerLevels(live.rules, create.pdu, levelsEvent?.pdu);
+      for (const member of live.joinedLocal) if (levels.levelOf(member) >= levels.named('invite')) return member;
+    }
+    throw forbidden('Nobody of this server may let you into the room.');
+  }
+
+  /** Leaves a room, refuses an invite or takes a knock back. For one who left already, nothing happens. Throws 403. */
+  async leave(userId: UserId, roomId: RoomId, reason?: string): Promise<void> {
+    const live = await roomOfMember(this.#deps.rooms, roomId);
+    const was = live.membershipOf(userId);
+    if (was === 'leave') return;
+    if (was === null || was === 'ban') throw forbidden('You are not in this room.');
+    await this.#change(live, userId, userId, { membership: 'leave', ...reasonOf(reason) });
+  }
+
+  /** Invites a user. Throws 403 where the inviter may not, or the user wants no invites, is in the room or is banned. */
+  async invite(asker: Asker, roomId: RoomId, target: UserId, reason?: string): Promise<void> {
+    const live = await roomOfMember(this.#deps.rooms, roomId);
+    await this.#invite(asker, live, target, {
+      ...(await this.#profileOfInvitee(live, target)),
+      membership: 'invite',
+      ...reasonOf(reason),
+    });
+  }
+
+  async #profileOfInvitee(live: LiveRoom, target: UserId): Promise<MemberProfile> {
+    return live.isLocal(target) ? this.#deps.profileOf(target) : {};
+  }
+
+  async #invite(asker: Asker, live: LiveRoom, target: UserId, content: JsonObject): Promise<EventId> {
+    const { limits } = this.#deps;
+    if (live.membershipOf(asker.userId) !== 'join') throw forbidden('You are not in this room.');
+    if (live.membershipOf(target) === 'join') throw forbidden('The user is in the room already.');
+    if (!live.isLocal(target)) throw forbidden('Users of other servers cannot be invited from here.');
+    await this.checkInvite(asker, [target]);
+    limits.spend('invitesPerRoom', live.roomId);
+    limits.spend('invitesPerUser', target);
+    limits.spend('invitesPerIssuer', asker.userId);
+    return this.#change(live, asker.userId, target, content);
+  }
+
+  /** Whether a user may invite others at all, and they want to be invited. Throws 403 M_FORBIDDEN or M_INVITE_BLOCKED. */
+  async checkInvite(asker: Asker, targets: readonly UserId[]): Promise<void> {
+    if (this.#deps.config.blockNonAdminInvites && !asker.isAdmin) throw forbidden('Only server admins may invite.');
+    await Promise.all(
+      targets.map(async (target) => {
+        const row = await findAccountData(this.#deps.db, target, 0, 'm.invite_permission_config');
+        const wish = row === undefined ? null : parseJson(row.content);
+        if (isJsonObject(wish) && wish['default_action'] === 'block') {
+          throw new MatrixError(403, 'M_INVITE_BLOCKED', `${target} wants no invites.`);
+        }
+      }),
+    );
+  }
+
+  /** Puts a user out of a room, or takes an invite or a refusal of a knock back. Throws 403. */
+  async kick(asker: Asker, roomId: RoomId, target: UserId, reason?: string): Promise<void> {
+    const live = await roomOfMember(this.#deps.rooms, roomId);
+    const was = live.membershipOf(target);
+    if (was !== 'join' && was !== 'invite' && was !== 'knock') throw forbidden('The user is not in this room.');
+    await this.#change(live, asker.userId, target, { membership: 'leave', ...reasonOf(reason) });
+  }
+
+  /** Bans a user, who need not be in the room. Throws 403. */
+  async ban(asker: Asker, roomId: RoomId, target: UserId, reason?: string): Promise<void> {
+    const live = await roomOfMember(this.#deps.rooms, roomId);
+    await this.#change(live, asker.userId, target, { membership: 'ban', ...reasonOf(reason) });
+  }
+
+  /** Lifts a ban. Throws 403, also where there is none. */
+  async unban(asker: Asker, roomId: RoomId, target: UserId, reason?: string): Promise<void> {
+    const live = await roomOfMember(this.#deps.rooms, roomId);
+    if (live.membershipOf(target) !== 'ban') throw forbidden('The user is not banned from this room.');
+    await this.#change(live, asker.userId, target, { membership: 'leave', ...reasonOf(reason) });
+  }
+
+  /** Asks to be let into a room. Throws 403 where its rules do not allow that, 404 where we know no such room. */
+  async knock(userId: UserId, roomIdOrAlias: RoomId | RoomAlias, reason?: string): Promise<RoomId> {
+    const roomId = await this.roomIdOf(roomIdOrAlias);
+    const live = await this.#deps.rooms.find(roomId);
+    if (live === null || !isKeptHere(live)) throw notFound('No server is known by which one can knock on this room.');
+    if (live.membershipOf(userId) === 'knock') return roomId;
+    const profile = await this.#deps.profileOf(userId);
+    await this.#change(live, userId, userId, { ...profile, membership: 'knock', ...reasonOf(reason) });
+    return roomId;
+  }
+
+  /** Takes a left room out of the user's history. Throws 400 M_UNKNOWN while the user is still in it. */
+  async forget(userId: UserId, roomId: RoomId): Promise<void> {
+    const live = await this.#deps.rooms.find(roomId);
+    const membership = live?.membershipOf(userId) ?? null;
+    if (live === null || membership === null) return;
+    if (membership !== 'leave' && membership !== 'ban') {
+      throw badRequest('M_UNKNOWN', 'You are still in this room: leave it before you forget it.');
+    }
+    await this.#deps.db.commit([markForgotten(live.roomNo, userId)]);
+  }
+
+  /**
+   * Sets a member event as a client wrote it: the rules of join and invite hold here as well. A user in the room who
+   * changes only the profile shown there costs no query.
+   */
+  async setMember(asker: Asker, live: LiveRoom, stateKey: string, content: JsonObject): Promise<EventId> {
+    const target = parseUserId(stateKey);
+    if (target === null) throw invalidParam('The state key of a member event must be a user ID.');
+    const membership = content['membership'];
+    if (!MEMBERSHIPS.has(membership)) throw badJson('membership: must be join, invite, knock, leave or ban.');
+    if (membership === 'invite') return this.#invite(asker, live, target, { ...ofClient(content), membership });
+    if (membership === 'join' && target === asker.userId && live.membershipOf(target) !== 'join') {
+      return this.#join(asker, live, content);
+    }
+    return this.#change(live, asker.userId, target, { ...ofClient(content), membership: membership! });
+  }
+
+  /** Sends a member event, unless it would say again what its sender said last. */
+  async #change(live: LiveRoom, sender: UserId, target: UserId, content: JsonObject): Promise<EventId> {
+    const { rooms, config } = this.#deps;
+    const same = await this.#sameAsNow(live, sender, target, content);
+    if (same !== null) return same;
+    const isLeaving = content['membership'] === 'leave' || content['membership'] === 'ban';
+    const forgets = config.forgetRoomsOnLeave && isLeaving && live.isLocal(target);
+    const draft = { type: 'm.room.member', stateKey: target, sender, content };
+    const also = forgets ? [markForgotten(live.roomNo, target)] : [];
+    const [event] = await rooms.send(live.roomId, [draft], undefined, also);
+    return event!.eventId;
+  }
+
+  async #sameAsNow(live: LiveRoom, sender: UserId, target: UserId, content: JsonObject): Promise<EventId | null> {
+    if (live.membershipOf(target) !== content['membership']) return null;
+    const event = await this.#deps.reader.stateEvent(live, 'm.room.member', target);
+    if (event === null || event.pdu.sender !== sender) return null;
+    return isSameContent(shownContent(event), content) ? event.eventId : null;
+  }
+}
+
+/** Whether two contents are the same JSON. */
+export function isSameContent(one: JsonObject, other: JsonObject): boolean {
+  return canonicalJson(one, { strict: false }) === canonicalJson(other, { strict: false });
+}
+
+/** Whether our view of a room is the newest: one of our users is in it, or nobody at all. */
+function isKeptHere(live: LiveRoom): boolean {
+  return live.joinedLocal.size > 0 || live.joinedCount === 0;
+}
+
+/** What a client may put into a member event. */
+function ofClient(content: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(content).filter(([key]) => !NOT_OF_CLIENTS.has(key)));
+}
+
+function reasonOf(reason: string | undefined): { reason?: string } {
+  return reason === undefined ? {} : { reason };
+}
+
+/** The rooms whose members may join a restricted room; what is no such condition is passed over. */
+function allowedRooms(joinRules: JsonObject): string[] {
+  const { allow } = joinRules;
+  if (!Array.isArray(allow)) return [];
+  return allow.flatMap((condition: JsonValue) => {
+    if (!isJsonObject(condition) || condition['type'] !== 'm.room_membership') return [];
+    const roomId = condition['room_id'];
+    return typeof roomId === 'string' ? [roomId] : [];
+  });
+}
