@@ -18,6 +18,8 @@ export function explain(error: unknown): string {
   if (error instanceof Failure) return error.message;
   if (error instanceof ConfigError) return `The configuration cannot be used:\n${error.message}`;
   if (!(error instanceof Error)) return String(error);
+  // By its name: importing its class would load the whole server for every command.
+  if (error.name === 'StartError') return error.message;
   const code = 'code' in error ? error.code : undefined;
   const address = 'port' in error ? ` (port ${String(error.port)})` : '';
   if (code === 'EADDRINUSE') {

@@ -4,12 +4,12 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/config.ts';
 import { parseServerName } from '../core/ids.ts';
+import { VERSION } from '../main/version.ts';
 import { checkConfig, readConfigKey } from './config-command.ts';
 import { Failure, runCommand } from './failure.ts';
 import { generateConfig, generateMissing } from './generate.ts';
 import { filesOf, type GenerateOptions, portsOf } from './homeserver-yaml.ts';
 import { colored, complain, say } from './terminal.ts';
-import { version } from './version.ts';
 
 /** What the flags of the main command say. */
 export type ServerFlags = {
@@ -49,7 +49,7 @@ export async function main(args: readonly string[]): Promise<void> {
 function buildProgram(): Command {
   const program = new Command('myelin')
     .description('Myelin, a Matrix homeserver. Without a subcommand it runs the server that -c names.')
-    .version(version(), '-V, --version')
+    .version(VERSION, '-V, --version')
     .enablePositionalOptions()
     .showHelpAfterError('(myelin --help lists all flags)')
     .option('-c, --config-path <path>', 'configuration file, or a directory of *.yaml files; may be repeated', collect)

@@ -49,7 +49,7 @@ export async function runServer(loaded: LoadedConfig, options: RunOptions): Prom
     const { serve } = await import('../main/serve.ts');
     const running = await serve({ config, log, configPaths: options.configPaths });
     listenToSignals({ root, options, running });
-    log.info(`Ready: ${config.server.serverName} at ${running.addresses.map((one) => one.url).join(', ')}`);
+    log.info(`Ready: ${config.server.serverName} at ${running.addresses.join(', ')}`);
     notifySystemd();
     await tellParent({ ready: true });
   } catch (error) {
@@ -67,7 +67,7 @@ export async function runServer(loaded: LoadedConfig, options: RunOptions): Prom
   }
 }
 
-type Running = { close(): Promise<void>; reload(): void };
+type Running = { close(): Promise<void>; reload(): Promise<void> };
 
 function listenToSignals({ root, options, running }: { root: LogRoot; options: RunOptions; running: Running }): void {
   const { log } = root;
@@ -98,19 +98,21 @@ function listenToSignals({ root, options, running }: { root: LogRoot; options: R
   };
   process.on('SIGTERM', () => void close('SIGTERM'));
   process.on('SIGINT', () => void close('SIGINT'));
-  process.on('SIGHUP', () => reload(root, options, running));
+  process.on('SIGHUP', () => void reload(root, options, running));
 }
 
-/** HUP: certificates and the log's configuration are read again, log files opened anew. Flags still win over the file. */
-function reload(root: LogRoot, options: RunOptions, running: Running): void {
-  running.reload();
+/** HUP: the log's configuration and the certificates are read again, log files opened anew. */
+async function reload(root: LogRoot, options: RunOptions, running: Running): Promise<void> {
+  const { log } = root;
   try {
     const { settings, warnings } = logSettings(options.loadAgain().config);
     root.reconfigure(settings);
-    for (const line of warnings) root.log.warn(line);
+    for (const line of warnings) log.warn(line);
+    await running.reload();
+    log.info('Reloaded: log configuration and certificates. Other changes wait for a restart.');
   } catch (error) {
     root.reopen();
-    root.log.error('The settings of the log stay as they were.', { error });
+    log.error('The reload failed; going on as before.', { error });
   }
 }
 

@@ -5,10 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { type LoadedConfig, loadConfig } from '../config/config.ts';
 import { parseServerName } from '../core/ids.ts';
+import { VERSION } from '../main/version.ts';
 import { Failure, runCommand } from './failure.ts';
 import { isAlive, runningPid } from './pid-file.ts';
 import { colored, complain, isInteractive, Prompt, say } from './terminal.ts';
-import { version } from './version.ts';
 
 const STOP_TIMEOUT_MS = 60_000;
 const LOOK_EVERY_MS = 50;
@@ -19,7 +19,7 @@ type Flags = { worker?: string; allProcesses?: string; daemonize: boolean };
 export async function main(args: readonly string[]): Promise<void> {
   const program = new Command('synctl')
     .description('Starts, stops and restarts the homeserver in the background.')
-    .version(version(), '-V, --version')
+    .version(VERSION, '-V, --version')
     .argument('<action>', 'start, stop or restart')
     .argument('[config]', 'configuration file, or a directory of *.yaml files', 'homeserver.yaml')
     .option('--no-daemonize', 'start: stay in the foreground')

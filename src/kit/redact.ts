@@ -21,7 +21,8 @@ const PATTERNS: readonly [RegExp, string][] = [
 ];
 
 // One look instead of six: nearly all lines hold nothing of the kind.
-const SUSPECT = /token|secret|passw|private_key|mac|bearer|basic|sig=|(?:sy[trl]|ma[tr]|mc[tr]|my[trl])_|:\/\//i;
+const SUSPECT =
+  /token|secret|passw|private_key|mac=|macaroon|bearer|basic|sig=|(?:sy[trl]|ma[tr]|mc[tr]|my[trl])_|:\/\//i;
 
 /** Whether a field of this name is secret. */
 export function isSecretName(name: string): boolean {
