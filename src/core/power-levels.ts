@@ -22,7 +22,7 @@ export const NAMED_LEVELS: readonly NamedLevel[] = [
 ];
 
 /** What holds for a value that a power levels event lacks, or where there is no such event. */
-export const DEFAULT_LEVELS: Readonly<Record<NamedLevel, number>> = {
+const DEFAULT_LEVELS: Readonly<Record<NamedLevel, number>> = {
   users_default: 0,
   events_default: 0,
   state_default: 50,

@@ -132,7 +132,7 @@ export function signaturesOf(json: JsonObject, entity: string): Map<string, stri
 }
 
 /** A copy of an object with one more signature under `signatures`. */
-export function addSignature(json: JsonObject, entity: string, keyId: string, signature: string): JsonObject {
+function addSignature(json: JsonObject, entity: string, keyId: string, signature: string): JsonObject {
   const all = json['signatures'];
   const others = isJsonObject(all) ? all : {};
   const own = Object.hasOwn(others, entity) ? others[entity] : undefined;

@@ -72,6 +72,17 @@ export function jsonObject(random: Random, depth = 3): { [key: string]: JsonValu
   return Object.fromEntries(Array.from({ length: random.integer(5) }, () => [text(random), jsonValue(random, depth)]));
 }
 
+/** An object that every room version accepts as content. */
+export function tameObject(random: Random, depth = 2): { [key: string]: JsonValue } {
+  const values = [random.text(5), random.integer(2 ** 40), oneIn(random, 2), null, [random.text(3), 'é😀']];
+  return Object.fromEntries(
+    Array.from({ length: random.integer(5) }, () => [
+      pick(random, [random.text(4), 'é', '10', '9', '__proto__', '\ufb33', '😀']),
+      depth > 0 && oneIn(random, 4) ? tameObject(random, depth - 1) : pick(random, values),
+    ]),
+  );
+}
+
 /** A copy of a value in which some parts are replaced, removed or doubled. */
 export function mutate(random: Random, value: JsonValue, times = 1 + random.integer(3)): JsonValue {
   let result = value;
@@ -80,7 +91,7 @@ export function mutate(random: Random, value: JsonValue, times = 1 + random.inte
 }
 
 function mutateOnce(random: Random, value: JsonValue): JsonValue {
-  if (typeof value !== 'object' || value === null || oneIn(random, 6)) return jsonValue(random);
+  if (typeof value !== 'object' || value === null || oneIn(random, 20)) return jsonValue(random);
   if (Array.isArray(value)) {
     if (value.length === 0 || oneIn(random, 3))
       return [...value, ...(value.length > 0 ? [pick(random, value)] : [jsonValue(random)])];

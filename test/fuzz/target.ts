@@ -23,7 +23,7 @@ export async function listTargets(): Promise<FuzzTarget[]> {
 }
 
 /** A finding, with the seed that makes it happen again. */
-export class Finding extends Error {
+class Finding extends Error {
   constructor(target: FuzzTarget, seed: number, cause: unknown) {
     const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
     super(`${target.name}: found with --only ${target.name} --seed ${seed} --count 1\n${text}`);

@@ -7,7 +7,7 @@ import { redact } from '../../../src/core/redaction.ts';
 import { ROOM_RULES, type RoomRules } from '../../../src/core/room-versions.ts';
 import { signingKeyFromSeed, verifyEventSignature } from '../../../src/core/signing.ts';
 import type { Random } from '../../../src/kit/random.ts';
-import { jsonObject, mutate, mutateBytes, oneIn, pick } from '../generate.ts';
+import { mutate, mutateBytes, oneIn, pick, tameObject } from '../generate.ts';
 import type { FuzzTarget } from '../target.ts';
 
 const key = signingKeyFromSeed('f', new Uint8Array(32).fill(9));
@@ -31,14 +31,14 @@ function wireOf(rules: RoomRules, random: Random) {
     ...(isNamed ? { eventId } : {}),
   };
   const { json } = buildPdu(rules, fields, 'example.org', key).pdu;
-  return { ...json, type: pick(random, TYPES), content: jsonObject(random) };
+  return { ...json, type: pick(random, TYPES), content: tameObject(random) };
 }
 
 export const target: FuzzTarget = {
   name: 'pdu',
   tryOne(random: Random): void {
     const rules = pick(random, [...ROOM_RULES.values()]);
-    const source = JSON.stringify(mutate(random, wireOf(rules, random)));
+    const source = JSON.stringify(mutate(random, wireOf(rules, random), random.integer(3)));
     const bytes = oneIn(random, 3) ? mutateBytes(random, Buffer.from(source)) : Buffer.from(source);
     let wire: ReturnType<typeof parseJson>;
     try {
