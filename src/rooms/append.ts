@@ -17,6 +17,7 @@ import type { Clock } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { Database } from '../storage/database.ts';
 import { listRedactions, type Standing } from '../storage/events.ts';
+import type { AuthGraphs } from './auth-graph.ts';
 import type { EventStore } from './event-store.ts';
 import type { Extremity } from './live-room.ts';
 import { mayRedact } from './redactions.ts';
@@ -62,6 +63,7 @@ export type AppendDeps = {
   readonly random: Random;
   readonly events: EventStore;
   readonly snapshots: Snapshots;
+  readonly authGraphs: AuthGraphs;
   readonly serverName: ServerName;
   readonly signingKey: SigningKey;
 };

@@ -4,11 +4,15 @@
  */
 import { LRUCache } from 'lru-cache';
 import { type AuthChainTail, type AuthGraph, type AuthIndexEntry, indexEvent } from '../core/auth-chain.ts';
+import type { EventId } from '../core/ids.ts';
 import type { EventStore } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';
 
-class RoomAuthGraph implements AuthGraph {
+export class RoomAuthGraph implements AuthGraph {
   readonly #authEvents = new Map<number, readonly number[]>();
+  readonly #noById = new Map<EventId, number>();
+  /** Of events that rest on a power levels event: which. */
+  readonly #powerLevelsOf = new Map<number, EventId>();
   readonly #entries = new Map<number, AuthIndexEntry>();
   readonly #tails = new Map<number, AuthChainTail>();
 
@@ -30,8 +34,21 @@ class RoomAuthGraph implements AuthGraph {
     return entry;
   }
 
+  /** The power levels event among an event's auth events, or null. */
+  powerLevelsParentOf(eventId: EventId): EventId | null {
+    const eventNo = this.#noById.get(eventId);
+    return eventNo === undefined ? null : (this.#powerLevelsOf.get(eventNo) ?? null);
+  }
+
   /** Takes in an event whose auth events are all in. */
-  add(eventNo: number, authNos: readonly number[], predecessor: number | null): void {
+  add(event: StoredEvent, authEvents: readonly StoredEvent[]): void {
+    const { eventNo, eventId } = event;
+    const authNos = authEvents.map((auth) => auth.eventNo);
+    const { type, stateKey } = event.pdu;
+    const predecessor = authEvents.find(({ pdu }) => pdu.type === type && pdu.stateKey === stateKey)?.eventNo ?? null;
+    const levels = authEvents.find(({ pdu }) => pdu.type === 'm.room.power_levels');
+    if (levels !== undefined) this.#powerLevelsOf.set(eventNo, levels.eventId);
+    this.#noById.set(eventId, eventNo);
     const { entry, tail } = indexEvent(eventNo, authNos, predecessor, {
       entryOf: (known) => this.entryOf(known),
       tailOf: (chain) => this.#tails.get(chain)!,
@@ -54,7 +71,7 @@ export class AuthGraphs {
   }
 
   /** A room's graph that holds these events with all of their auth chains, as far as we have them. */
-  async covering(roomNo: number, events: readonly StoredEvent[]): Promise<AuthGraph> {
+  async covering(roomNo: number, events: readonly StoredEvent[]): Promise<RoomAuthGraph> {
     const graph = this.#rooms.get(roomNo) ?? new RoomAuthGraph();
     const loaded = new Map<number, { readonly event: StoredEvent; readonly authEvents: readonly StoredEvent[] }>();
     let wanted = events.filter((event) => !graph.has(event.eventNo));
@@ -100,12 +117,7 @@ function addInOrder(
       if (graph.has(eventNo)) continue;
       // Event IDs are hashes, so that a circle cannot be made from room version 3 on; before, it is cut here.
       const indexed = authEvents.filter((auth) => graph.has(auth.eventNo));
-      const predecessor = indexed.find(({ pdu }) => pdu.type === event.pdu.type && pdu.stateKey === event.pdu.stateKey);
-      graph.add(
-        eventNo,
-        indexed.map((auth) => auth.eventNo),
-        predecessor?.eventNo ?? null,
-      );
+      graph.add(event, indexed);
     }
   }
 }

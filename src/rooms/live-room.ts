@@ -1,4 +1,5 @@
 /** A room in memory: all that a send needs, so that it reads nothing. */
+import { LRUCache } from 'lru-cache';
 import { type EventId, type RoomId, type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
 import { type StateKeyTuple, stateKeyTuple } from '../core/pdu.ts';
 import type { RoomRules } from '../core/room-versions.ts';
@@ -34,6 +35,8 @@ export class LiveRoom {
   /** The newest events, oldest first: all with a position above `recentFloor` that readers may see. */
   readonly recent: StoredEvent[] = [];
   recentFloor = Number.POSITIVE_INFINITY;
+  /** What sets of snapshots were resolved to: the same branches meet again with each event that joins them. */
+  readonly resolutions = new LRUCache<string, number>({ max: 100 });
   readonly #serverName: ServerName;
 
   constructor(room: RoomRow, serverName: ServerName) {

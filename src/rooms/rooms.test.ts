@@ -1,82 +1,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MatrixError } from '../core/errors.ts';
-import type { RoomId, ServerName, UserId } from '../core/ids.ts';
-import type { JsonObject } from '../core/json-value.ts';
+import type { UserId } from '../core/ids.ts';
 import { findRoomRules, ROOM_RULES, type RoomVersion } from '../core/room-versions.ts';
-import { signingKeyFromSeed } from '../core/signing.ts';
-import { handClock } from '../kit/clock.ts';
-import { seededRandom } from '../kit/random.ts';
-import type { Database } from '../storage/database.ts';
 import { openDatabase } from '../storage/open.ts';
-import { Stream } from '../stream/stream.ts';
-import type { Draft } from './append.ts';
-import { EventStore } from './event-store.ts';
-import { RoomReader } from './read.ts';
-import { Rooms } from './rooms.ts';
-import { Snapshots } from './snapshots.ts';
+import { ALICE, pduAfter, publicRoomDrafts, sayDraft, startEngine, stateDraft } from '../testing/engine.ts';
 
-const serverName = 'example.org' as ServerName;
-const alice = '@alice:example.org' as UserId;
 const bob = '@bob:example.org' as UserId;
-
-async function engine(db: Database) {
-  const clock = handClock();
-  const stream = await Stream.open({ db, clock });
-  const events = new EventStore({ db, cacheBytesMax: 8_000_000 });
-  const snapshots = new Snapshots({ db, cacheBytesMax: 8_000_000 });
-  const rooms = new Rooms({
-    db,
-    clock,
-    random: seededRandom(7),
-    stream,
-    events,
-    snapshots,
-    serverName,
-    signingKey: signingKeyFromSeed('a_test', Buffer.alloc(32, 1)),
-    roomsBytesMax: 8_000_000,
-  });
-  const reader = new RoomReader({ db, rooms, events, snapshots, stream });
-  return { clock, stream, events, snapshots, rooms, reader };
-}
-
-const state = (sender: UserId, type: string, stateKey: string, content: JsonObject): Draft => ({
-  type,
-  stateKey,
-  sender,
-  content,
-});
-const say = (sender: UserId, body: string): Draft => ({
-  type: 'm.room.message',
-  stateKey: null,
-  sender,
-  content: { msgtype: 'm.text', body },
-});
-
-function beginning(version: RoomVersion): Draft[] {
-  const rules = findRoomRules(version)!;
-  const creator = rules.creatorFrom === 'content' ? { creator: alice } : {};
-  const users = rules.creatorsArePrivileged ? {} : { users: { [alice]: 100 } };
-  return [
-    state(alice, 'm.room.create', '', { room_version: version, ...creator }),
-    state(alice, 'm.room.member', alice, { membership: 'join' }),
-    state(alice, 'm.room.power_levels', '', users),
-    state(alice, 'm.room.join_rules', '', { join_rule: 'public' }),
-  ];
-}
 
 const open = () => openDatabase({ kind: 'sqlite', path: ':memory:', synchronous: 'off' }, { info() {} });
 
 for (const version of ROOM_RULES.keys() as Iterable<RoomVersion>) {
   test(`a room of version ${version} is made, joined, spoken in and read back`, async () => {
     const db = await open();
-    const { rooms, reader, stream } = await engine(db);
-    const [create] = await rooms.create(findRoomRules(version)!, beginning(version));
+    const { rooms, reader, stream } = await startEngine(db);
+    const [create] = await rooms.create(findRoomRules(version)!, publicRoomDrafts(version));
     const { roomId } = create!.pdu;
-    await rooms.send(roomId, [state(bob, 'm.room.member', bob, { membership: 'join' })]);
-    const [said] = await rooms.send(roomId, [say(bob, 'hello')]);
+    await rooms.send(roomId, [stateDraft(bob, 'm.room.member', bob, { membership: 'join' })]);
+    const [said] = await rooms.send(roomId, [sayDraft(bob, 'hello')]);
 
-    const fresh = await engine(db);
+    const fresh = await startEngine(db);
     const live = await fresh.rooms.get(roomId);
     const page = await fresh.reader.page(live, bob, {
       direction: 'b',
@@ -98,19 +41,19 @@ for (const version of ROOM_RULES.keys() as Iterable<RoomVersion>) {
 
 async function madeRoom() {
   const db = await open();
-  const parts = await engine(db);
-  const [create] = await parts.rooms.create(findRoomRules('12')!, beginning('12'));
-  return { db, ...parts, roomId: create!.pdu.roomId as RoomId };
+  const parts = await startEngine(db);
+  const [create] = await parts.rooms.create(findRoomRules('12')!, publicRoomDrafts('12'));
+  return { db, ...parts, roomId: create!.pdu.roomId };
 }
 
 test('what the rules refuse changes nothing, not even for those who send after it', async () => {
   const { db, rooms, reader, stream, roomId } = await madeRoom();
 
   await assert.rejects(
-    rooms.send(roomId, [say(alice, 'one'), say(bob, 'I am not here')]),
+    rooms.send(roomId, [sayDraft(ALICE, 'one'), sayDraft(bob, 'I am not here')]),
     (error) => error instanceof MatrixError && error.status === 403,
   );
-  const [next] = await rooms.send(roomId, [say(alice, 'two')]);
+  const [next] = await rooms.send(roomId, [sayDraft(ALICE, 'two')]);
 
   const { events } = await reader.newest(await rooms.get(roomId), 0, stream.current, 100);
   assert.equal(events.length, 5);
@@ -121,13 +64,13 @@ test('what the rules refuse changes nothing, not even for those who send after i
 
 test('D11: a repeated once-only key gives the first event, at the same time and later', async () => {
   const { db, rooms, roomId } = await madeRoom();
-  const onceKey = { userId: alice, scope: 'device A', txnKey: 'send\n1' };
+  const onceKey = { userId: ALICE, scope: 'device A', txnKey: 'send\n1' };
 
   const [first, second] = await Promise.all([
-    rooms.send(roomId, [say(alice, 'once')], onceKey),
-    rooms.send(roomId, [say(alice, 'once')], onceKey),
+    rooms.send(roomId, [sayDraft(ALICE, 'once')], onceKey),
+    rooms.send(roomId, [sayDraft(ALICE, 'once')], onceKey),
   ]);
-  const third = await rooms.send(roomId, [say(alice, 'once')], onceKey);
+  const third = await rooms.send(roomId, [sayDraft(ALICE, 'once')], onceKey);
 
   assert.equal(first![0]!.eventId, second![0]!.eventId);
   assert.equal(first![0]!.eventId, third[0]!.eventId);
@@ -138,7 +81,7 @@ test('many who speak at one time make one line of events', async () => {
   const { db, rooms, roomId } = await madeRoom();
 
   const said = await Promise.all(
-    Array.from({ length: 50 }, (_, index) => rooms.send(roomId, [say(alice, `${index}`)])),
+    Array.from({ length: 50 }, (_, index) => rooms.send(roomId, [sayDraft(ALICE, `${index}`)])),
   );
 
   const depths = said.map(([event]) => event!.pdu.depth);
@@ -149,8 +92,8 @@ test('many who speak at one time make one line of events', async () => {
 
 test('a redaction by its sender takes effect, also after a restart', async () => {
   const { db, rooms, events, roomId } = await madeRoom();
-  await rooms.send(roomId, [state(bob, 'm.room.member', bob, { membership: 'join' })]);
-  const [said] = await rooms.send(roomId, [say(bob, 'oops')]);
+  await rooms.send(roomId, [stateDraft(bob, 'm.room.member', bob, { membership: 'join' })]);
+  const [said] = await rooms.send(roomId, [sayDraft(bob, 'oops')]);
 
   await rooms.send(roomId, [
     { type: 'm.room.redaction', stateKey: null, sender: bob, content: {}, redacts: said!.eventId },
@@ -159,7 +102,7 @@ test('a redaction by its sender takes effect, also after a restart', async () =>
   const redacted = await events.findById(said!.eventId);
   assert.ok(redacted?.isRedacted);
   assert.ok(!redacted.clientBase.includes('oops'));
-  const fresh = await engine(db);
+  const fresh = await startEngine(db);
   assert.ok((await fresh.events.findById(said!.eventId))?.isRedacted);
   await db.close();
 });
@@ -167,7 +110,7 @@ test('a redaction by its sender takes effect, also after a restart', async () =>
 test('B4: a second create event is refused', async () => {
   const { db, rooms, roomId } = await madeRoom();
 
-  await assert.rejects(rooms.send(roomId, [state(alice, 'm.room.create', '', { room_version: '12' })]));
+  await assert.rejects(rooms.send(roomId, [stateDraft(ALICE, 'm.room.create', '', { room_version: '12' })]));
 
   await db.close();
 });
@@ -182,11 +125,77 @@ test('F1: where the disk fails, the room goes on from what is on disk', async ()
     return Promise.reject(new Error('disk full'));
   };
 
-  await assert.rejects(rooms.send(roomId, [say(alice, 'lost')]), /disk full/);
-  const [kept] = await rooms.send(roomId, [say(alice, 'kept')]);
+  await assert.rejects(rooms.send(roomId, [sayDraft(ALICE, 'lost')]), /disk full/);
+  const [kept] = await rooms.send(roomId, [sayDraft(ALICE, 'kept')]);
 
   const live = await rooms.get(roomId);
   assert.deepEqual([...live.extremities.keys()], [kept!.eventId]);
   assert.equal(kept!.pdu.depth, 5);
+  await db.close();
+});
+
+test('branches that meet are resolved to one state, whichever came first, and it holds after a restart', async () => {
+  const outcomes: string[] = [];
+  for (const order of [0, 1]) {
+    const db = await open();
+    const engine = await startEngine(db);
+    const [create] = await engine.rooms.create(findRoomRules('11')!, publicRoomDrafts('11'));
+    const { roomId } = create!.pdu;
+    const live = await engine.rooms.get(roomId);
+    const [fork] = await engine.rooms.send(roomId, [sayDraft(ALICE, 'here it forks')]);
+    const topics = ['left', 'right'].map((topic) => stateDraft(ALICE, 'm.room.topic', '', { topic }));
+    const name = stateDraft(ALICE, 'm.room.name', '', { name: 'only on the right' });
+    engine.clock.advance(1000);
+    const left = await pduAfter(engine, live, [fork!], topics[0]!);
+    engine.clock.advance(1000);
+    const right = await pduAfter(engine, live, [fork!], topics[1]!);
+    const arrivals = order === 0 ? [left, right] : [right, left];
+    await engine.rooms.append(
+      roomId,
+      arrivals.map((pdu) => ({ pdu, kind: 'live' })),
+    );
+    const stored = await engine.events.findById(right.eventId);
+    const named = await pduAfter(engine, live, [stored!], name);
+    const [verdict] = await engine.rooms.append(roomId, [{ pdu: named, kind: 'live' }]);
+    assert.equal(verdict?.standing, 'ok');
+
+    const fresh = await startEngine(db);
+    const again = await fresh.rooms.get(roomId);
+    assert.equal(again.extremities.size, 2);
+    const topic = await fresh.reader.stateEvent(again, 'm.room.topic', '');
+    const here = await engine.reader.stateEvent(live, 'm.room.topic', '');
+    assert.equal(topic?.eventId, here?.eventId);
+    assert.equal((await fresh.reader.stateEvent(again, 'm.room.name', ''))?.eventId, named.eventId);
+    const [merged] = await fresh.rooms.send(roomId, [sayDraft(ALICE, 'together again')]);
+    assert.equal(merged!.pdu.prevEvents.length, 2);
+    assert.equal(again.extremities.size, 1);
+    outcomes.push(String(topic?.pdu.content['topic']));
+    await db.close();
+  }
+  assert.equal(outcomes[0], outcomes[1]);
+});
+
+test('an event that its own state forbids is rejected, one that only the current state forbids is soft-failed', async () => {
+  const { db, roomId, ...engine } = await madeRoom();
+  const live = await engine.rooms.get(roomId);
+  await engine.rooms.send(roomId, [stateDraft(bob, 'm.room.member', bob, { membership: 'join' })]);
+  const [before] = await engine.rooms.send(roomId, [sayDraft(bob, 'still here')]);
+  await engine.rooms.send(roomId, [stateDraft(ALICE, 'm.room.member', bob, { membership: 'ban' })]);
+  const [after] = await engine.rooms.send(roomId, [sayDraft(ALICE, 'gone')]);
+  const late = await pduAfter(engine, live, [before!], sayDraft(bob, 'sent before the ban, it says'));
+  const forged = await pduAfter(engine, live, [after!], sayDraft(bob, 'sent after the ban'));
+
+  const verdicts = await engine.rooms.append(roomId, [
+    { pdu: late, kind: 'live' },
+    { pdu: forged, kind: 'live' },
+  ]);
+
+  assert.deepEqual(
+    verdicts.map(({ standing }) => standing),
+    ['soft-failed', 'rejected'],
+  );
+  assert.deepEqual([...live.extremities.keys()], [after!.eventId]);
+  const page = await engine.reader.newest(live, 0, engine.stream.current, 3);
+  assert.equal(page.events.at(-1)?.eventId, after!.eventId);
   await db.close();
 });

@@ -13,6 +13,7 @@ export const syncEndpoints = ({ filters, sync }: { filters: Filters; sync: Sync 
     path: '/_matrix/client/v3/sync',
     alsoAt: ['/_matrix/client/r0/sync'],
     auth: 'user-or-guest',
+    waits: true,
     query: object({
       filter: optional(string),
       since: optional(string),

@@ -1,0 +1,118 @@
+/** The room engine on its own, over any database: for tests and benches of what lies below the services. */
+
+import { authEventKeys } from '../core/auth-events.ts';
+import type { RoomId, ServerName, UserId } from '../core/ids.ts';
+import type { JsonObject } from '../core/json-value.ts';
+import type { Pdu } from '../core/pdu.ts';
+import { buildPdu, depthAfter } from '../core/pdu-format.ts';
+import { findRoomRules, type RoomVersion } from '../core/room-versions.ts';
+import { signingKeyFromSeed } from '../core/signing.ts';
+import { type HandClock, handClock } from '../kit/clock.ts';
+import { seededRandom } from '../kit/random.ts';
+import type { Draft } from '../rooms/append.ts';
+import { AuthGraphs } from '../rooms/auth-graph.ts';
+import { EventStore } from '../rooms/event-store.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
+import { RoomReader } from '../rooms/read.ts';
+import { Rooms } from '../rooms/rooms.ts';
+import { Snapshots } from '../rooms/snapshots.ts';
+import type { StoredEvent } from '../rooms/stored-event.ts';
+import type { Database } from '../storage/database.ts';
+import { Stream } from '../stream/stream.ts';
+
+export const SERVER_NAME = 'example.org' as ServerName;
+export const SIGNING_KEY = signingKeyFromSeed('a_test', Buffer.alloc(32, 1));
+export const ALICE = '@alice:example.org' as UserId;
+
+export type Engine = {
+  readonly clock: HandClock;
+  readonly stream: Stream;
+  readonly events: EventStore;
+  readonly snapshots: Snapshots;
+  readonly rooms: Rooms;
+  readonly reader: RoomReader;
+};
+
+/** An engine over a database, as a fresh start would have it. */
+export async function startEngine(db: Database): Promise<Engine> {
+  const clock = handClock();
+  const stream = await Stream.open({ db, clock });
+  const events = new EventStore({ db, cacheBytesMax: 32_000_000 });
+  const snapshots = new Snapshots({ db, cacheBytesMax: 16_000_000 });
+  const rooms = new Rooms({
+    db,
+    clock,
+    random: seededRandom(7),
+    stream,
+    events,
+    snapshots,
+    authGraphs: new AuthGraphs({ events }),
+    serverName: SERVER_NAME,
+    signingKey: SIGNING_KEY,
+    roomsBytesMax: 64_000_000,
+  });
+  return { clock, stream, events, snapshots, rooms, reader: new RoomReader({ db, rooms, events, snapshots, stream }) };
+}
+
+/** A state event's draft. */
+export const stateDraft = (sender: UserId, type: string, stateKey: string, content: JsonObject): Draft => ({
+  type,
+  stateKey,
+  sender,
+  content,
+});
+
+/** A message's draft. */
+export const sayDraft = (sender: UserId, body: string): Draft => ({
+  type: 'm.room.message',
+  stateKey: null,
+  sender,
+  content: { msgtype: 'm.text', body },
+});
+
+/** The first events of a public room of Alice's. */
+export function publicRoomDrafts(version: RoomVersion): Draft[] {
+  const rules = findRoomRules(version)!;
+  const creator = rules.creatorFrom === 'content' ? { creator: ALICE } : {};
+  const users = rules.creatorsArePrivileged ? {} : { users: { [ALICE]: 100 } };
+  return [
+    stateDraft(ALICE, 'm.room.create', '', { room_version: version, ...creator }),
+    stateDraft(ALICE, 'm.room.member', ALICE, { membership: 'join' }),
+    stateDraft(ALICE, 'm.room.power_levels', '', users),
+    stateDraft(ALICE, 'm.room.join_rules', '', { join_rule: 'public' }),
+  ];
+}
+
+/** An event that follows given ones, made as another server would: it joins the graph through `rooms.append`. */
+export async function pduAfter(
+  engine: Engine,
+  live: LiveRoom,
+  prevEvents: readonly StoredEvent[],
+  draft: Draft,
+): Promise<Pdu> {
+  const authEvents: StoredEvent[] = [];
+  for (const [type, stateKey] of authEventKeys(live.rules, draft)) {
+    const event = await engine.reader.stateEventAfter(live, prevEvents[0]!, type, stateKey);
+    if (event !== null) authEvents.push(event);
+  }
+  return buildPdu(
+    live.rules,
+    {
+      roomId: live.roomId as RoomId,
+      type: draft.type,
+      stateKey: draft.stateKey,
+      sender: draft.sender,
+      content: draft.content,
+      redacts: draft.redacts ?? null,
+      originServerTs: draft.originServerTs ?? engine.clock.now(),
+      depth: depthAfter(
+        live.rules,
+        prevEvents.map((event) => event.pdu.depth),
+      ),
+      prevEvents: prevEvents.map((event) => event.eventId),
+      authEvents: authEvents.map((event) => event.eventId),
+    },
+    SERVER_NAME,
+    SIGNING_KEY,
+  ).pdu;
+}
