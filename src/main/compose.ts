@@ -1,6 +1,7 @@
 /** All wiring, read from top to bottom: what is built, in which order, and who gets what. */
 import type { Config } from '../config/config.ts';
 import { MatrixError } from '../core/errors.ts';
+import type { UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import type { SigningKey } from '../core/signing.ts';
 import type { ServerGuard } from '../http/guard.ts';
@@ -10,17 +11,36 @@ import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { Metrics } from '../kit/metrics.ts';
 import type { Random } from '../kit/random.ts';
+import { AuthGraphs } from '../rooms/auth-graph.ts';
+import { ClientViews } from '../rooms/client-view.ts';
+import { EventStore } from '../rooms/event-store.ts';
+import { RoomReader } from '../rooms/read.ts';
+import { Rooms } from '../rooms/rooms.ts';
+import { Snapshots } from '../rooms/snapshots.ts';
 import { AccessTokens } from '../services/access-tokens.ts';
+import { AccountData } from '../services/account-data.ts';
 import { Accounts } from '../services/accounts.ts';
+import { Aliases } from '../services/aliases.ts';
+import { Deactivation } from '../services/deactivation.ts';
 import { Devices } from '../services/devices.ts';
+import { Filters } from '../services/filters.ts';
 import { LastSeen } from '../services/last-seen.ts';
 import { Login } from '../services/login.ts';
+import { Membership } from '../services/membership.ts';
 import { Passwords } from '../services/passwords.ts';
+import { PushRules } from '../services/push-rules.ts';
+import { Receipts } from '../services/receipts.ts';
 import { Registration } from '../services/registration.ts';
 import { SharedSecretRegistration } from '../services/shared-secret-registration.ts';
 import { dummyStage, passwordStage, UserInteractiveAuth } from '../services/user-interactive-auth.ts';
 import type { Database } from '../storage/database.ts';
+import { ChangeIndex } from '../stream/change-index.ts';
 import type { Stream } from '../stream/stream.ts';
+import { Typing } from '../stream/typing.ts';
+import { RoomViews } from '../sync/room-view.ts';
+import { Sync } from '../sync/sync.ts';
+import { UnreadCounts } from '../sync/unread-counts.ts';
+import { UserRoomsCache } from '../sync/user-rooms.ts';
 import { resourcesOf } from './endpoints.ts';
 import { httpLog } from './http-log.ts';
 import { VERSION } from './version.ts';
@@ -36,6 +56,11 @@ export type ComposeDeps = {
   readonly metrics: Metrics | null;
 };
 
+// What is kept at hand. Together they leave a server with a thousand rooms below 300 MB.
+const EVENTS_BYTES_MAX = 48 * 1024 * 1024;
+const SNAPSHOTS_BYTES_MAX = 24 * 1024 * 1024;
+const ROOMS_BYTES_MAX = 64 * 1024 * 1024;
+
 /** A server that does not listen yet. */
 export type Composed = {
   readonly router: RouterOptions;
@@ -44,7 +69,7 @@ export type Composed = {
 };
 
 /** Builds everything. */
-export function compose({ config, db, stream, clock, random, log, metrics }: ComposeDeps): Composed {
+export function compose({ config, db, stream, signingKey, clock, random, log, metrics }: ComposeDeps): Composed {
   const { serverName } = config.server;
   const { registration: registrationConfig, sessions } = config;
   const publicBaseUrl = baseUrlOf(config);
@@ -112,23 +137,76 @@ export function compose({ config, db, stream, clock, random, log, metrics }: Com
     proofLifetimeMs: sessions.uiAuthSessionTimeoutMs,
   });
 
+  // Rooms
+  const events = new EventStore({ db, cacheBytesMax: EVENTS_BYTES_MAX });
+  const snapshots = new Snapshots({ db, cacheBytesMax: SNAPSHOTS_BYTES_MAX });
+  const authGraphs = new AuthGraphs({ events });
+  const rooms = new Rooms({
+    db,
+    clock,
+    random,
+    events,
+    snapshots,
+    authGraphs,
+    serverName,
+    signingKey,
+    stream,
+    roomsBytesMax: ROOMS_BYTES_MAX,
+  });
+  const reader = new RoomReader({ db, rooms, events, snapshots, stream });
+  const views = new ClientViews({ db, events, snapshots, clock });
+  const profileOf = (userId: UserId) => accounts.memberProfile(userId);
+  const aliases = new Aliases({ db, rooms, reader, clock, serverName, config: config.rooms });
+  const membership = new Membership({ db, rooms, reader, aliases, limits: limiter, config: config.rooms, profileOf });
+  const deactivation = new Deactivation({ db, accounts, membership, log: log.child('services.deactivation') });
+
+  // What a user keeps, and what a user sees
+  const filters = new Filters({ db });
+  const accountData = new AccountData({ db, stream, rooms });
+  const pushRules = new PushRules({ db, stream });
+  const receipts = new Receipts({ db, stream, clock, rooms, events });
+  const typing = new Typing({ stream, clock });
+  const sync = new Sync({
+    db,
+    clock,
+    stream,
+    changes: new ChangeIndex(stream),
+    typing,
+    rooms,
+    events,
+    userRooms: new UserRoomsCache({ db, stream }),
+    roomViews: new RoomViews(
+      { db, reader, events, snapshots, views },
+      { timelineMax: config.rooms.filterTimelineLimit === -1 ? null : config.rooms.filterTimelineLimit },
+    ),
+    unread: new UnreadCounts({ db, stream, events }),
+  });
+
   const resources = resourcesOf({
     accessTokens,
+    accountData,
     accounts,
     adminContact: config.server.adminContact,
     config,
+    deactivation,
     devices,
     // Read from YAML, so it is JSON.
     extraClientContent: config.wellKnown.extraClientContent as JsonObject,
+    filters,
     identityServer: config.wellKnown.defaultIdentityServer,
     login,
     mayChangePassword: sessions.passwordLogin !== false && hasLocalPasswords,
     metrics,
     publicBaseUrl,
+    pushRules,
+    receipts,
     registration,
+    rooms,
     serverName,
     servesServer: config.wellKnown.servesServer,
     sharedSecretRegistration,
+    sync,
+    typing,
     userInteractiveAuth,
     version: VERSION,
   });

@@ -5,6 +5,7 @@ import type { RateLimiter } from '../http/limits.ts';
 import {
   deactivateUser,
   deleteProfile,
+  findProfileText,
   findUser,
   listUsersIgnoringCase,
   type UserRow,
@@ -40,6 +41,18 @@ export class Accounts {
     const user = await this.find(userId);
     if (user === undefined) throw notFound('This server has no such user.');
     return user;
+  }
+
+  /** What a user's member events say of the user. */
+  async memberProfile(userId: UserId): Promise<{ displayname?: string; avatar_url?: string }> {
+    const text = await findProfileText(this.#deps.db, userId);
+    const fields: unknown = text === undefined ? {} : JSON.parse(text);
+    // We wrote the text ourselves, and only ever an object.
+    const { displayname, avatar_url: avatarUrl } = fields as Record<string, unknown>;
+    return {
+      ...(typeof displayname === 'string' ? { displayname } : {}),
+      ...(typeof avatarUrl === 'string' ? { avatar_url: avatarUrl } : {}),
+    };
   }
 
   /** Whether a user ID is of this server, whether there is such an account or not. */
@@ -97,7 +110,7 @@ export class Accounts {
   }
 
   /** Closes an account for good: all its devices and tokens end, its password and profile go, its name stays taken. */
-  async deactivate(userId: UserId, options: { isErased: boolean }): Promise<void> {
+  async close(userId: UserId, options: { isErased: boolean }): Promise<void> {
     const { db, accessTokens, devices } = this.#deps;
     await db.commit([deactivateUser(userId, options.isErased), deleteProfile(userId)]);
     accessTokens.forget(userId);

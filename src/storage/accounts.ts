@@ -86,6 +86,11 @@ export function insertFirstProfile(userId: UserId, displayName: string): Stateme
     on conflict (user_id) do nothing`;
 }
 
+/** The fields of a user's profile, as JSON text. */
+export async function findProfileText(db: Reader, userId: UserId): Promise<string | undefined> {
+  return (await db.first<{ fields: string }>(sql`select fields from profiles where user_id = ${userId}`))?.fields;
+}
+
 export function deleteProfile(userId: UserId): Statement {
   return sql`delete from profiles where user_id = ${userId}`;
 }

@@ -1,14 +1,14 @@
 /** Spec module "Account deactivation". */
 import { endpoint } from '../../http/endpoint.ts';
 import { anyObject, boolean, object, optional, orNull, string } from '../../http/schema.ts';
-import type { Accounts } from '../../services/accounts.ts';
+import type { Deactivation } from '../../services/deactivation.ts';
 import type { UserInteractiveAuth } from '../../services/user-interactive-auth.ts';
 
 export const accountDeactivationEndpoints = ({
-  accounts,
+  deactivation,
   userInteractiveAuth,
 }: {
-  accounts: Accounts;
+  deactivation: Deactivation;
   userInteractiveAuth: UserInteractiveAuth;
 }) => [
   endpoint({
@@ -22,7 +22,7 @@ export const accountDeactivationEndpoints = ({
     async handler({ user, body, request }) {
       const challenge = await userInteractiveAuth.check(request, user, body, [['m.login.password']]);
       if (challenge !== null) return challenge;
-      await accounts.deactivate(user.userId, { isErased: body.erase === true });
+      await deactivation.deactivate(user.userId, { isErased: body.erase === true });
       // No address was ever bound through this server, so none is left bound.
       return { id_server_unbind_result: 'success' };
     },
