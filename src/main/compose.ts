@@ -56,10 +56,10 @@ export type ComposeDeps = {
   readonly metrics: Metrics | null;
 };
 
-// What is kept at hand. Together they leave a server with a thousand rooms below 300 MB.
-const EVENTS_BYTES_MAX = 48 * 1024 * 1024;
-const SNAPSHOTS_BYTES_MAX = 24 * 1024 * 1024;
-const ROOMS_BYTES_MAX = 64 * 1024 * 1024;
+// What the caches of rooms hold at most, together well below the memory of a small board.
+const EVENTS_BYTES_MAX = 32_000_000;
+const SNAPSHOTS_BYTES_MAX = 8_000_000;
+const ROOMS_BYTES_MAX = 32_000_000;
 
 /** A server that does not listen yet. */
 export type Composed = {
