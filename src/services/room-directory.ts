@@ -51,7 +51,7 @@ export type DirectoryAsk = {
 };
 
 export type DirectoryPage = {
-  readonly chunk: readonly PublicRoom[];
+  readonly chunk: PublicRoom[];
   readonly next_batch?: string;
   readonly prev_batch?: string;
   readonly total_room_count_estimate: number;

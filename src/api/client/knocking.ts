@@ -1,0 +1,21 @@
+/** Spec module "Knocking on rooms". */
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import { object, optional, roomId, roomIdOrAlias, string } from '../../http/schema.ts';
+import type { Membership } from '../../services/membership.ts';
+import { v3 } from './paths.ts';
+
+export const knockingEndpoints = ({ membership }: { membership: Membership }): Endpoint[] => [
+  endpoint({
+    name: 'knockRoom',
+    method: 'POST',
+    ...v3('/knock/:roomIdOrAlias'),
+    auth: 'user',
+    rateLimit: 'joinsLocal',
+    params: object({ roomIdOrAlias }),
+    body: object({ reason: optional(string) }),
+    reply: object({ room_id: roomId }),
+    async handler({ user, params, body }) {
+      return { room_id: await membership.knock(user.userId, params.roomIdOrAlias, body.reason) };
+    },
+  }),
+];

@@ -1,0 +1,116 @@
+/** Spec module "Listing rooms": the directory of published rooms. */
+import type { Config } from '../../config/config.ts';
+import { missingToken, notFound } from '../../core/errors.ts';
+import { type Endpoint, endpoint } from '../../http/endpoint.ts';
+import {
+  anyObject,
+  array,
+  boolean,
+  empty,
+  integer,
+  object,
+  oneOf,
+  optional,
+  orNull,
+  roomId,
+  string,
+} from '../../http/schema.ts';
+import type { RoomDirectory } from '../../services/room-directory.ts';
+import { v3 } from './paths.ts';
+
+const visibility = oneOf('public', 'private');
+const page = object({
+  chunk: array(anyObject),
+  next_batch: optional(string),
+  prev_batch: optional(string),
+  total_room_count_estimate: integer,
+});
+
+export const listPublicRoomsEndpoints = ({
+  roomDirectory,
+  config,
+}: {
+  roomDirectory: RoomDirectory;
+  config: Config;
+}): Endpoint[] => {
+  const refuseOthers = (server: string | undefined): void => {
+    if (server === undefined || server === config.server.serverName) return;
+    throw notFound('The directories of other servers cannot be read from here.');
+  };
+  return [
+    endpoint({
+      name: 'getRoomVisibilityOnDirectory',
+      method: 'GET',
+      ...v3('/directory/list/room/:roomId'),
+      auth: 'none',
+      params: object({ roomId }),
+      reply: object({ visibility }),
+      async handler({ params }) {
+        const isPublished = await roomDirectory.isPublished(params.roomId);
+        return { visibility: isPublished ? ('public' as const) : ('private' as const) };
+      },
+    }),
+    endpoint({
+      name: 'setRoomVisibilityOnDirectory',
+      method: 'PUT',
+      ...v3('/directory/list/room/:roomId'),
+      auth: 'user',
+      params: object({ roomId }),
+      body: object({ visibility: optional(visibility) }),
+      reply: empty,
+      async handler({ user, params, body }) {
+        await roomDirectory.setPublished(user, params.roomId, (body.visibility ?? 'public') === 'public');
+        return {};
+      },
+    }),
+    endpoint({
+      name: 'getPublicRooms',
+      method: 'GET',
+      ...v3('/publicRooms'),
+      auth: 'optional',
+      query: object({ limit: optional(integer), since: optional(string), server: optional(string) }),
+      reply: page,
+      handler({ user, query }) {
+        if (user === null && !config.rooms.allowPublicRoomsWithoutAuth) throw missingToken();
+        refuseOthers(query.server);
+        const { limit, since } = query;
+        return roomDirectory.page({
+          ...(limit === undefined ? {} : { limit }),
+          ...(since === undefined ? {} : { since }),
+        });
+      },
+    }),
+    endpoint({
+      name: 'queryPublicRooms',
+      method: 'POST',
+      ...v3('/publicRooms'),
+      auth: 'user-or-guest',
+      query: object({ server: optional(string) }),
+      body: object({
+        limit: optional(orNull(integer)),
+        since: optional(orNull(string)),
+        filter: optional(
+          orNull(
+            object({
+              generic_search_term: optional(orNull(string)),
+              room_types: optional(orNull(array(orNull(string), { maxItems: 100 }))),
+            }),
+          ),
+        ),
+        include_all_networks: optional(orNull(boolean)),
+        third_party_instance_id: optional(orNull(string)),
+      }),
+      reply: page,
+      handler({ query, body }) {
+        refuseOthers(query.server);
+        const { limit, since, filter } = body;
+        return roomDirectory.page({
+          ...(limit == null ? {} : { limit }),
+          ...(since == null ? {} : { since }),
+          ...(filter?.generic_search_term == null ? {} : { searchTerm: filter.generic_search_term }),
+          ...(filter?.room_types == null ? {} : { roomTypes: filter.room_types }),
+        });
+      },
+    }),
+  ];
+};
