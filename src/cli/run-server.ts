@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import type { Config, LoadedConfig } from '../config/config.ts';
 import { logSettingsFrom } from '../config/log-config.ts';
 import { type LogRoot, type LogSettings, openLog } from '../kit/log.ts';
+import { VERSION } from '../main/version.ts';
 import { DAEMON_LOG, isDaemonChild, tellParent } from './daemon.ts';
 import { explain, Failure } from './failure.ts';
 import { removePidFile, runningPid, writePidFile } from './pid-file.ts';
@@ -27,6 +28,7 @@ export async function runServer(loaded: LoadedConfig, options: RunOptions): Prom
   const { settings, warnings } = logSettings(config);
   const root = openLog(settings);
   const log = root.log;
+  log.debug('Starting.', { version: VERSION, node: process.version, files: loaded.files });
   for (const line of loaded.notes) log.info(line);
   for (const line of [...loaded.warnings, ...warnings]) log.warn(line);
   process.on('uncaughtException', (error) => {
@@ -49,13 +51,15 @@ export async function runServer(loaded: LoadedConfig, options: RunOptions): Prom
     const { serve } = await import('../main/serve.ts');
     const running = await serve({ config, log, configPaths: options.configPaths });
     listenToSignals({ root, options, running });
-    log.info(`Ready: ${config.server.serverName} at ${running.addresses.join(', ')}`);
+    log.info(`Ready: ${config.server.serverName} at ${running.addresses.map((one) => one.url).join(', ')}`);
     notifySystemd();
     await tellParent({ ready: true });
   } catch (error) {
     if (isPidFileOurs && options.pidFile !== null) removePidFile(options.pidFile);
     const message = explain(error);
-    log.error(`The server cannot start. ${message}`);
+    // A bug's stack is for the log to print; what admins can mend is a sentence.
+    if (message.includes('\n    at ')) log.error('The server cannot start.', { error });
+    else log.error(`The server cannot start. ${message}`);
     await tellParent({ failed: message });
     root.close();
     const isShown = !isDaemonChild() && settings.destinations.some((one) => one.sink.to !== 'file');
@@ -67,7 +71,7 @@ export async function runServer(loaded: LoadedConfig, options: RunOptions): Prom
   }
 }
 
-type Running = { close(): Promise<void>; reload(): Promise<void> };
+type Running = { close(): Promise<void>; reload(): void | Promise<void> };
 
 function listenToSignals({ root, options, running }: { root: LogRoot; options: RunOptions; running: Running }): void {
   const { log } = root;
