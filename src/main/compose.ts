@@ -1,7 +1,7 @@
 /** All wiring, read from top to bottom: what is built, in which order, and who gets what. */
 import type { Config } from '../config/config.ts';
 import { MatrixError } from '../core/errors.ts';
-import type { UserId } from '../core/ids.ts';
+import { serverNameOf, type UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import type { SigningKey } from '../core/signing.ts';
 import type { ServerGuard } from '../http/guard.ts';
@@ -31,6 +31,10 @@ import { Passwords } from '../services/passwords.ts';
 import { PushRules } from '../services/push-rules.ts';
 import { Receipts } from '../services/receipts.ts';
 import { Registration } from '../services/registration.ts';
+import { RoomCreation } from '../services/room-creation.ts';
+import { RoomDirectory } from '../services/room-directory.ts';
+import { RoomEvents } from '../services/room-events.ts';
+import { RoomHistory } from '../services/room-history.ts';
 import { SharedSecretRegistration } from '../services/shared-secret-registration.ts';
 import { dummyStage, passwordStage, UserInteractiveAuth } from '../services/user-interactive-auth.ts';
 import type { Database } from '../storage/database.ts';
@@ -158,6 +162,19 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   const profileOf = (userId: UserId) => accounts.memberProfile(userId);
   const aliases = new Aliases({ db, rooms, reader, clock, serverName, config: config.rooms });
   const membership = new Membership({ db, rooms, reader, aliases, limits: limiter, config: config.rooms, profileOf });
+  const roomDirectory = new RoomDirectory({ db, rooms, reader, config: config.rooms });
+  const roomCreation = new RoomCreation({
+    rooms,
+    aliases,
+    membership,
+    directory: roomDirectory,
+    limits: limiter,
+    config: config.rooms,
+    isLocal: (userId) => serverNameOf(userId) === serverName,
+    profileOf,
+  });
+  const roomEvents = new RoomEvents({ rooms, reader, events, membership, aliases });
+  const roomHistory = new RoomHistory({ db, rooms, reader, events, snapshots, views, stream });
   const deactivation = new Deactivation({ db, accounts, membership, log: log.child('services.deactivation') });
 
   // What a user keeps, and what a user sees
@@ -187,6 +204,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     accountData,
     accounts,
     adminContact: config.server.adminContact,
+    aliases,
     config,
     deactivation,
     devices,
@@ -196,11 +214,16 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     identityServer: config.wellKnown.defaultIdentityServer,
     login,
     mayChangePassword: sessions.passwordLogin !== false && hasLocalPasswords,
+    membership,
     metrics,
     publicBaseUrl,
     pushRules,
     receipts,
     registration,
+    roomCreation,
+    roomDirectory,
+    roomEvents,
+    roomHistory,
     rooms,
     serverName,
     servesServer: config.wellKnown.servesServer,

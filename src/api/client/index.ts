@@ -2,16 +2,32 @@
 import type { Endpoint } from '../../http/endpoint.ts';
 import { accountDataEndpoints } from './account-data.ts';
 import { accountDeactivationEndpoints } from './account-deactivation.ts';
+import { banningEndpoints } from './banning.ts';
 import { capabilitiesEndpoints } from './capabilities.ts';
+import { createRoomEndpoints } from './create-room.ts';
 import { deviceManagementEndpoints } from './device-management.ts';
+import { directoryEndpoints } from './directory.ts';
+import { eventContextEndpoints } from './event-context.ts';
 import { filterEndpoints } from './filter.ts';
+import { invitingEndpoints } from './inviting.ts';
+import { joiningEndpoints } from './joining.ts';
+import { kickingEndpoints } from './kicking.ts';
+import { knockingEndpoints } from './knocking.ts';
+import { leavingEndpoints } from './leaving.ts';
+import { listJoinedRoomsEndpoints } from './list-joined-rooms.ts';
+import { listPublicRoomsEndpoints } from './list-public-rooms.ts';
 import { loginEndpoints } from './login.ts';
 import { logoutEndpoints } from './logout.ts';
+import { messagePaginationEndpoints } from './message-pagination.ts';
 import { passwordManagementEndpoints } from './password-management.ts';
 import { pushruleEndpoints } from './pushrules.ts';
 import { readMarkerEndpoints } from './read-markers.ts';
 import { receiptEndpoints } from './receipts.ts';
+import { redactionEndpoints } from './redaction.ts';
 import { registrationEndpoints } from './registration.ts';
+import { roomSendEndpoints } from './room-send.ts';
+import { roomStateEndpoints } from './room-state.ts';
+import { roomsEndpoints } from './rooms.ts';
 import { syncEndpoints } from './sync.ts';
 import { tagEndpoints } from './tags.ts';
 import { typingEndpoints } from './typing.ts';
@@ -21,16 +37,32 @@ import { whoamiEndpoints } from './whoami.ts';
 const modules = [
   accountDataEndpoints,
   accountDeactivationEndpoints,
+  banningEndpoints,
   capabilitiesEndpoints,
+  createRoomEndpoints,
   deviceManagementEndpoints,
+  directoryEndpoints,
+  eventContextEndpoints,
   filterEndpoints,
+  invitingEndpoints,
+  joiningEndpoints,
+  kickingEndpoints,
+  knockingEndpoints,
+  leavingEndpoints,
+  listJoinedRoomsEndpoints,
+  listPublicRoomsEndpoints,
   loginEndpoints,
   logoutEndpoints,
+  messagePaginationEndpoints,
   passwordManagementEndpoints,
   pushruleEndpoints,
   readMarkerEndpoints,
   receiptEndpoints,
+  redactionEndpoints,
   registrationEndpoints,
+  roomSendEndpoints,
+  roomStateEndpoints,
+  roomsEndpoints,
   syncEndpoints,
   tagEndpoints,
   typingEndpoints,
