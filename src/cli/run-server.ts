@@ -24,6 +24,8 @@ export type RunOptions = {
  * told, and ends the process with 1.
  */
 export async function runServer(loaded: LoadedConfig, options: RunOptions): Promise<void> {
+  // The database and the media are nobody else's to read.
+  process.umask(0o077);
   const { config } = loaded;
   const { settings, warnings } = logSettings(config);
   const root = openLog(settings);
