@@ -44,14 +44,19 @@ export function resolveByOracle(rules: RoomRules, events: ReadonlyMap<EventId, P
     return readPowerLevels(rules, create, powerLevels).levelOf(pdu.sender);
   };
 
+  // In v2 all servers in use follow chains through the full conflicted set only; in v2.1 it has no gaps.
+  const within = (pdu: Pdu): Set<EventId> =>
+    rules.stateResolution === 'v2.1'
+      ? chain(pdu)
+      : new Set(pdu.authEvents.filter((id) => full.has(id)).flatMap((id) => [id, ...within(get(id))]));
+
   const power = new Set([...full].filter((id) => isPower(get(id))));
-  for (const id of [...power]) for (const up of chain(get(id))) if (full.has(up)) power.add(up);
+  for (const id of [...power]) for (const up of within(get(id))) if (full.has(up)) power.add(up);
   let left = [...power].map(get);
   const sorted: Pdu[] = [];
   while (left.length > 0) {
-    const ready = left.filter((pdu) => !left.some((other) => chain(pdu).has(other.eventId)));
-    const [x, y] = [ready, levelsOf];
-    x.sort((a, b) => (y(a) === y(b) ? byAge(a, b) : y(a) > y(b) ? -1 : 1));
+    const ready = left.filter((pdu) => !left.some((other) => within(pdu).has(other.eventId)));
+    ready.sort((a, b) => (levelsOf(a) === levelsOf(b) ? byAge(a, b) : levelsOf(a) > levelsOf(b) ? -1 : 1));
     sorted.push(ready[0]!);
     left = left.filter((pdu) => pdu !== ready[0]);
   }
