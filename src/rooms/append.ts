@@ -311,6 +311,9 @@ async function appendArrival(
       ? reject('an auth event is missing')
       : checkAuthEvents(live.rules, pdu, authPdus, isRejected, create?.pdu);
   const withCreate = create === null ? authEvents : [create, ...authEvents];
+  // The auth rules alone would let in a second one that names no prev events (threat B4).
+  if (verdict.allowed && pdu.type === 'm.room.create' && create !== null)
+    verdict = reject('the room is created already');
   if (verdict.allowed) verdict = checkAuth(live.rules, pdu, lookupIn(withCreate), options);
   if (arrival.kind === 'outlier') {
     const row = work.row({ eventId: pdu.eventId, depth: pdu.depth, json: JSON.stringify(pdu.json) }, null);

@@ -78,17 +78,25 @@ async function resolveConflict(
   if (conflict.size === 0) return base;
   const conflictedNos = [...new Set([...conflict.values()].flat())].filter((eventNo) => eventNo !== null);
   const conflictedEvents = await work.events(conflictedNos);
-  const common = await work.events(await commonNos(deps, work, base, conflict));
-  const graph = await deps.authGraphs.covering(live.roomNo, [...conflictedEvents, ...common]);
+  const levelsNo = await sharedNo(deps, work, base, conflict, 'm.room.power_levels');
+  const levels = levelsNo === null ? [] : await work.events([levelsNo]);
+  const graph = await deps.authGraphs.covering(live.roomNo, [...conflictedEvents, ...levels]);
 
   const sets = Array.from({ length: others.length + 1 }, (_, index) =>
     [...conflict.values()].map((values) => values[index] ?? null).filter((eventNo) => eventNo !== null),
   );
-  const differenceNos = authDifference(
-    graph,
-    sets,
-    common.map((event) => event.eventNo),
-  );
+  const isConflicted = new Set(conflictedNos);
+  let differenceNos = authDifference(graph, sets);
+  // What all branches share can only take events out of the difference: it is looked at only where that matters.
+  if (differenceNos.some((eventNo) => !isConflicted.has(eventNo))) {
+    const common = await work.events(await commonNos(deps, work, base, conflict));
+    await deps.authGraphs.covering(live.roomNo, common);
+    differenceNos = authDifference(
+      graph,
+      sets,
+      common.map((event) => event.eventNo),
+    );
+  }
   const subgraphNos = live.rules.stateResolution === 'v2.1' ? conflictedSubgraph(graph, conflictedNos) : [];
 
   const byId = new Map<EventId, StoredEvent>();
@@ -96,7 +104,6 @@ async function resolveConflict(
     for (const event of events) byId.set(event.eventId, event);
   };
   take(conflictedEvents);
-  take(common);
   const difference = await work.events(differenceNos);
   const subgraph = await work.events(subgraphNos);
   take(difference);
@@ -106,7 +113,7 @@ async function resolveConflict(
   const unconflicted = await unconflictedFor(deps, work, base, conflict, judged);
 
   const tupleOf = (keyNo: number): StateKeyTuple => stateKeyTuple(live.keys[keyNo]!.type, live.keys[keyNo]!.stateKey);
-  const idOf = new Map([...conflictedEvents, ...common].map((event) => [event.eventNo, event.eventId]));
+  const idOf = new Map(conflictedEvents.map((event) => [event.eventNo, event.eventId]));
   const resolution = resolveState({
     rules: live.rules,
     conflicted: new Map(
@@ -129,6 +136,18 @@ async function resolveConflict(
     if (after !== before) changes.push([keyNo, after]);
   }
   return changes.length === 0 ? base : work.snapshot(base, changes);
+}
+
+/** The event number of a key that all branches have alike; null where they differ or have nothing. */
+async function sharedNo(
+  deps: ResolveDeps,
+  work: RoomWork,
+  base: number,
+  conflict: Conflict,
+  type: string,
+): Promise<number | null> {
+  const keyNo = work.live.keyNos.get(stateKeyTuple(type, ''));
+  return keyNo === undefined || conflict.has(keyNo) ? null : deps.snapshots.get(work.live.roomNo, base, keyNo);
 }
 
 /** What all branches have alike, as event numbers. */

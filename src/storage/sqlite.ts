@@ -57,7 +57,11 @@ class Writer {
 
   constructor(options: WriterOptions) {
     this.#worker = new Worker(writerUrl(), { workerData: options });
-    this.#worker.on('message', (reply: WriterReply) => this.#waiting.shift()?.resolve(reply));
+    this.#worker.on('message', (reply: WriterReply) => {
+      this.#waiting.shift()?.resolve(reply);
+      // An idle writer must not keep the process alive, one that is at work must.
+      if (this.#waiting.length === 0) this.#worker.unref();
+    });
     this.#worker.on('error', (error) => this.#die(error as Error));
     this.#worker.on('exit', () => this.#die(new Error('The database was closed.')));
     this.#worker.unref();
@@ -74,6 +78,7 @@ class Writer {
         reject(this.#death);
         return;
       }
+      if (this.#waiting.length === 0) this.#worker.ref();
       this.#waiting.push({ resolve, reject });
       this.#worker.postMessage(request);
     });
