@@ -1,6 +1,5 @@
 /** Starts a server, keeps it going, and ends it in order. */
-import { readFileSync } from 'node:fs';
-import { type Config, type DatabaseConfig, type Listener, loadConfig } from '../config/config.ts';
+import { type Config, type Listener, loadConfig } from '../config/config.ts';
 import type { ServerName } from '../core/ids.ts';
 import { parseSigningKeys, type SigningKey } from '../core/signing.ts';
 import { watchEventLoop } from '../http/event-loop-watch.ts';
@@ -10,18 +9,12 @@ import type { Log } from '../kit/log.ts';
 import { Metrics } from '../kit/metrics.ts';
 import { type Random, systemRandom } from '../kit/random.ts';
 import type { Database } from '../storage/database.ts';
-import { type DatabaseOptions, openDatabase } from '../storage/open.ts';
+import { openDatabase } from '../storage/open.ts';
 import { findSetting, insertSetting } from '../storage/settings.ts';
 import { Stream } from '../stream/stream.ts';
 import { compose } from './compose.ts';
-
-/** The server cannot start; the message says why and what to do, for whoever runs it. */
-export class StartError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'StartError';
-  }
-}
+import { databaseOptions } from './database-options.ts';
+import { readText, StartError } from './start-error.ts';
 
 export type ServeOptions = {
   readonly config: Config;
@@ -115,47 +108,6 @@ function readCertificate({ tls, listeners }: Config): Certificate | null {
   return {
     certificatePem: readText(certificatePath, 'certificate', 'tls_certificate_path'),
     keyPem: readText(privateKeyPath, "certificate's key", 'tls_private_key_path'),
-  };
-}
-
-function readText(path: string, what: string, key: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    throw new StartError(`The ${what} cannot be read from ${path} (${code}; ${key}).`, { cause: error });
-  }
-}
-
-function databaseOptions(config: DatabaseConfig, isDurable: boolean): DatabaseOptions {
-  if (config.engine === 'sqlite') {
-    return { kind: 'sqlite', path: config.path, synchronous: isDurable ? 'full' : 'off' };
-  }
-  return {
-    kind: 'postgres',
-    connection: postgresConnection(config.connection),
-    poolSizeMax: config.poolMax,
-    allowUnsafeLocale: config.allowsUnsafeLocale,
-  };
-}
-
-/** libpq's keywords as the driver calls them; what it does not know it leaves alone. */
-function postgresConnection(keywords: Readonly<Record<string, string>>): Record<string, unknown> {
-  const { dbname, port, sslmode, sslrootcert, sslcert, sslkey, connect_timeout: connectSeconds, ...others } = keywords;
-  const isVerified = sslmode === 'verify-ca' || sslmode === 'verify-full';
-  const ssl = {
-    rejectUnauthorized: isVerified,
-    ...(sslrootcert === undefined ? {} : { ca: readText(sslrootcert, 'certificate', 'database.args.sslrootcert') }),
-    ...(sslcert === undefined ? {} : { cert: readText(sslcert, 'certificate', 'database.args.sslcert') }),
-    ...(sslkey === undefined ? {} : { key: readText(sslkey, 'key', 'database.args.sslkey') }),
-  };
-  return {
-    ...others,
-    ...(dbname === undefined ? {} : { database: dbname }),
-    ...(port === undefined ? {} : { port: Number(port) }),
-    ...(connectSeconds === undefined ? {} : { connectionTimeoutMillis: Number(connectSeconds) * 1000 }),
-    // "prefer" and "allow" take what they get, and the driver cannot ask: plain, as libpq does on a Unix socket.
-    ...(sslmode === 'require' || isVerified ? { ssl } : {}),
   };
 }
 

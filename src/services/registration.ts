@@ -46,7 +46,7 @@ export type NewAccount = {
 const GUEST_NUMBER_MAX = 10 ** 12;
 const MADE_UP_LENGTH = 12;
 
-const userInUse = (): MatrixError => badRequest('M_USER_IN_USE', 'This user name is taken.');
+const userInUse = (): MatrixError => badRequest('M_USER_IN_USE', 'User ID already taken.');
 const invalidName = (message: string): MatrixError => badRequest('M_INVALID_USERNAME', message);
 
 export class Registration {

@@ -80,8 +80,9 @@ export class UserInteractiveAuth {
       userId: user?.userId ?? null,
       method: request.method,
       path: request.url.split('?', 1)[0] ?? '',
-      // The router parsed the body, so it is JSON.
-      bodyMac: this.#macOf(rest as JsonObject),
+      // The router parsed the body, so it is JSON. At a registration there is nobody yet whom a session could be turned
+      // against, and many clients ask with an empty body first.
+      bodyMac: user === null ? '' : this.#macOf(rest as JsonObject),
       completed: new Set(),
     };
     if (auth === undefined || auth === null) return this.#challenge(this.#begin(purpose), purpose, flows);

@@ -9,7 +9,10 @@ import { formatSigningKey } from '../core/signing.ts';
 import { type Clock, systemClock } from '../kit/clock.ts';
 import { type Log, silentLog } from '../kit/log.ts';
 import { seededRandom } from '../kit/random.ts';
+import { databaseOptions } from '../main/database-options.ts';
 import { type RunningServer, serve } from '../main/serve.ts';
+import type { Database } from '../storage/database.ts';
+import { openDatabase } from '../storage/open.ts';
 import { TestClient, TestUser } from './test-client.ts';
 
 /** A kind of database that tests run on. */
@@ -83,6 +86,18 @@ export class TestServer extends TestClient {
   async stop(): Promise<void> {
     await this.#running?.close();
     this.#running = null;
+  }
+
+  /** Stops it, looks into its database, and starts it again. */
+  async inspect<T>(look: (db: Database) => Promise<T>): Promise<T> {
+    await this.stop();
+    const db = await openDatabase(databaseOptions(this.#config.database, false), silentLog);
+    try {
+      return await look(db);
+    } finally {
+      await db.close();
+      await this.start();
+    }
   }
 
   /** Registers a user, through the shared secret, and logs it in. */
