@@ -34,7 +34,7 @@ export function resolveByOracle(rules: RoomRules, events: ReadonlyMap<EventId, P
   if (rules.stateResolution === 'v2.1') for (const pdu of subgraph) full.add(pdu.eventId);
 
   const isPower = (pdu: Pdu): boolean =>
-    ['m.room.power_levels', 'm.room.join_rules'].includes(pdu.type) ||
+    (['m.room.power_levels', 'm.room.join_rules'].includes(pdu.type) && pdu.stateKey === '') ||
     (pdu.type === 'm.room.member' &&
       ['leave', 'ban'].includes(String(pdu.content['membership'])) &&
       pdu.sender !== pdu.stateKey);

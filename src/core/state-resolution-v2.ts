@@ -91,7 +91,8 @@ function createOf(input: CheckedInput, pdu: Pdu): Pdu | undefined {
 }
 
 function isPowerEvent(pdu: Pdu): boolean {
-  if (pdu.type === 'm.room.power_levels' || pdu.type === 'm.room.join_rules') return true;
+  // Under another state key these types have no power: other servers agree, the text does not say.
+  if (pdu.type === 'm.room.power_levels' || pdu.type === 'm.room.join_rules') return pdu.stateKey === '';
   if (pdu.type !== 'm.room.member' || pdu.sender === pdu.stateKey) return false;
   return pdu.content['membership'] === 'leave' || pdu.content['membership'] === 'ban';
 }
