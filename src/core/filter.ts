@@ -6,7 +6,7 @@ import { splitDotPath } from './dot-path.ts';
 import { badJson, invalidParam } from './errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from './json-value.ts';
 
-export const FILTER_LIMITS = {
+const FILTER_LIMITS = {
   /** Entries of one list of rooms, senders or types. */
   listMax: 5_000,
   /** Entries with a `*` in one list of types: each is tried in turn. */
@@ -126,7 +126,7 @@ export function compileRoomEventFilter(body: unknown, path = 'filter'): RoomEven
 }
 
 /** Compiles a filter on events of any kind. Throws as `compileFilter` does. */
-export function compileEventFilter(body: unknown, path: string): EventFilter {
+function compileEventFilter(body: unknown, path: string): EventFilter {
   const filter = body === undefined ? {} : asObject(body, path);
   const types = readList(filter, 'types', path);
   const notTypes = readList(filter, 'not_types', path);
