@@ -31,7 +31,7 @@ export const createRoomEndpoints = ({ roomCreation }: { roomCreation: RoomCreati
       room_alias_name: maybe(string),
       name: maybe(string),
       topic: maybe(string),
-      invite: maybe(array(userId, { maxItems: 1000 })),
+      invite: optional(array(userId, { maxItems: 1000 })),
       invite_3pid: maybe(array(anyJson)),
       room_version: maybe(string),
       creation_content: maybe(anyObject),
