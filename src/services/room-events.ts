@@ -6,7 +6,6 @@ import { readPowerLevels } from '../core/power-levels.ts';
 import type { Draft } from '../rooms/append.ts';
 import { shownContent, txnKeyOf } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
-import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Aliases } from './aliases.ts';
@@ -49,6 +48,7 @@ export class RoomEvents {
   ): Promise<EventId> {
     const txnKey = txnKeyOf(['send', roomId, type], transaction.txnId);
     const once = { userId: asker.userId, scope: transaction.deviceScope, txnKey };
+    if (type === 'm.room.create') throw onlyOnce();
     if (type === 'm.room.redaction') return this.#redact(asker, roomId, targetOf(content), content, once);
     const draft: Draft = {
       type,
@@ -143,7 +143,7 @@ export class RoomEvents {
       throw forbidden('You are not in this room.');
     }
     if (type === 'm.room.member') return membership.setMember(asker, live, stateKey, content);
-    if (type === 'm.room.create') throw forbidden('A room is made only once.');
+    if (type === 'm.room.create') throw onlyOnce();
     if (type === 'm.room.canonical_alias' && stateKey === '') await aliases.checkCanonical(live, content);
     const current = await reader.stateEvent(live, type, stateKey);
     if (current !== null && current.pdu.sender === asker.userId && isSameContent(shownContent(current), content)) {
@@ -158,14 +158,10 @@ export class RoomEvents {
     };
     return this.#send(live.roomId, draft);
   }
-
-  /** Whether a user is in a room, for deeds that only its members may do. Throws 403 where not. */
-  async requireMember(asker: Asker, roomId: RoomId): Promise<LiveRoom> {
-    const live = await roomOfMember(this.#deps.rooms, roomId);
-    if (live.membershipOf(asker.userId) !== 'join') throw forbidden('You are not in this room.');
-    return live;
-  }
 }
+
+/** A room has one create event (threat B4). */
+const onlyOnce = (): MatrixError => forbidden('A room is made only once.');
 
 /** What a redaction sent as any other event redacts. */
 function targetOf(content: JsonObject): EventId {
