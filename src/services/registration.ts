@@ -3,7 +3,7 @@
  * Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#account-registration
  */
 import { badRequest, forbidden, MatrixError } from '../core/errors.ts';
-import { isValidLocalUserId, parseUserId, type ServerName, type UserId } from '../core/ids.ts';
+import { isValidLocalpart, isValidLocalUserId, localpartOf, type ServerName, type UserId } from '../core/ids.ts';
 import { ipKey, type RateLimiter } from '../http/limits.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
@@ -85,7 +85,7 @@ export class Registration {
     const localpart = wanted.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
     const userId = `@${localpart}:${serverName}`;
     if (!isValidLocalUserId(userId)) {
-      const isTooLong = parseUserId(userId) === null && /^[a-z0-9._=\-/+]+$/.test(localpart);
+      const isTooLong = isValidLocalpart(localpart);
       throw invalidName(
         isTooLong
           ? 'The user name is too long.'
@@ -111,7 +111,7 @@ export class Registration {
     const userId = await this.checkName(localpart);
     if (account.password !== null) passwords.checkNew(account.password);
     const passwordHash = account.password === null ? null : await passwords.hash(account.password);
-    const displayName = account.displayName ?? userId.slice(1, userId.indexOf(':'));
+    const displayName = account.displayName ?? localpartOf(userId);
     return this.#insert(userId, account.device, {
       passwordHash,
       isAdmin: account.isAdmin ?? false,

@@ -54,7 +54,8 @@ const FORBIDDEN_BELOW: readonly { readonly from: string; readonly to: readonly s
 ];
 
 function floorProblem(file: SourceFile, found: Import): string | null {
-  if (found.target === null) return null;
+  // The manifest says which version this is; it is no code.
+  if (found.target === null || found.target === 'package.json') return null;
   const from = folderOf(file.path);
   const to = folderOf(found.target);
   if (from === null || !floorOf.has(from))
