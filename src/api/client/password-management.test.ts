@@ -77,4 +77,20 @@ forEachDatabase((database) => {
     );
     assert.deepEqual(kept.others, []);
   });
+
+  test('the user of a closed account is in no room any more, and keeps no invite', async (t) => {
+    const server = await testServer(t, { database });
+    const alice = await server.user('alice');
+    const bob = await server.user('bob');
+    const joined = await bob.createRoom({ preset: 'public_chat' });
+    const invited = await bob.createRoom({ invite: [alice.userId] });
+    await alice.join(joined);
+
+    await alice.post('/v3/account/deactivate', { auth });
+
+    for (const room of [joined, invited]) {
+      const member = await bob.get(`/v3/rooms/${encodeURIComponent(room.id)}/state/m.room.member/${alice.userId}`);
+      assert.equal(member.body.membership, 'leave');
+    }
+  });
 });
