@@ -199,3 +199,15 @@ test('an event that its own state forbids is rejected, one that only the current
   assert.equal(page.events.at(-1)?.eventId, after!.eventId);
   await db.close();
 });
+
+test('rooms that one user makes alike at one moment are rooms of their own', async () => {
+  const db = await open();
+  const { rooms } = await startEngine(db);
+
+  const made = await Promise.all(
+    Array.from({ length: 5 }, () => rooms.create(findRoomRules('12')!, publicRoomDrafts('12'))),
+  );
+
+  assert.equal(new Set(made.map(([create]) => create!.pdu.roomId)).size, 5);
+  await db.close();
+});

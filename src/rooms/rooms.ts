@@ -39,6 +39,7 @@ export class Rooms {
   readonly #deps: RoomsDeps;
   readonly #held: LRUCache<RoomId, Held>;
   readonly #queues = new Map<RoomId, { last: Promise<unknown>; length: number }>();
+  #lastCreateTs = 0;
   readonly #once = new Map<string, Promise<StoredEvent[]>>();
 
   constructor(deps: RoomsDeps) {
@@ -145,7 +146,9 @@ export class Rooms {
         this.#deps,
         new LiveRoom({ roomNo, roomId, version: rules.version, isPublished: false }, serverName),
       );
-      const createTs = drafts[0]!.originServerTs ?? this.#deps.clock.now();
+      // Two rooms that one user makes alike in one millisecond would be one room.
+      this.#lastCreateTs = Math.max(drafts[0]!.originServerTs ?? this.#deps.clock.now(), this.#lastCreateTs + 1);
+      const createTs = this.#lastCreateTs;
       drafts = [{ ...drafts[0]!, originServerTs: createTs }, ...drafts.slice(1)];
       const [create] = await appendDrafts(this.#deps, probe, drafts.slice(0, 1));
       roomId = roomIdOfCreate(create!.eventId);
