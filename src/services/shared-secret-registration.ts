@@ -63,11 +63,21 @@ export class SharedSecretRegistration {
     }
     const parts = [request.nonce, request.username, request.password, request.isAdmin ? 'admin' : 'notadmin'];
     if (request.userType !== null) parts.push(request.userType);
-    const wanted = createHmac('sha1', secret).update(parts.join('\0')).digest();
-    const given = Buffer.from(request.mac, 'hex');
-    if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
-      throw new MatrixError(403, 'M_UNKNOWN', 'The HMAC is wrong.');
-    }
+    checkMac(secret, parts.join('\0'), request.mac);
+    return this.#make(request);
+  }
+
+  /**
+   * Makes an account as the oldest scripts ask for it: without a nonce, and with an HMAC of the name alone.
+   *
+   * @throws MatrixError 400 where the name is taken, 403 where the HMAC is wrong
+   */
+  async registerOldForm(request: Pick<SharedSecretRequest, 'username' | 'password' | 'mac'>): Promise<Session> {
+    checkMac(this.#secret(), request.username, request.mac);
+    return this.#make({ ...request, isAdmin: false, userType: null, displayName: null });
+  }
+
+  async #make(request: Omit<SharedSecretRequest, 'nonce' | 'mac'>): Promise<Session> {
     const { session } = await this.#deps.registration.register({
       localpart: request.username,
       password: request.password,
@@ -85,5 +95,13 @@ export class SharedSecretRegistration {
     const { sharedSecret } = this.#deps;
     if (sharedSecret === null) throw badRequest('M_UNKNOWN', 'Registration by a shared secret is not set up.');
     return sharedSecret;
+  }
+}
+
+function checkMac(secret: string, text: string, mac: string): void {
+  const wanted = createHmac('sha1', secret).update(text).digest();
+  const given = Buffer.from(mac, 'hex');
+  if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
+    throw new MatrixError(403, 'M_UNKNOWN', 'The HMAC is wrong.');
   }
 }

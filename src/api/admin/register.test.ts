@@ -73,4 +73,16 @@ forEachDatabase((database) => {
 
     assert.equal((await server.get(PATH)).status, 400);
   });
+
+  test('the oldest form, an HMAC of the name alone, is understood', async (t) => {
+    const server = await testServer(t, { database, config: { registration: { isOpen: false } } });
+    const path = '/_matrix/client/api/v1/register';
+    const body = { type: 'org.matrix.login.shared_secret', user: 'alice', password: 'a password' };
+
+    const wrong = await server.post(path, { ...body, mac: mac(['alice'], 'a guess') });
+    const made = await server.post(path, { ...body, mac: mac(['alice']) });
+
+    assert.equal(wrong.status, 403);
+    assert.deepEqual([made.status, made.body.user_id], [200, '@alice:myelin.test']);
+  });
 });

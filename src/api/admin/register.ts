@@ -1,7 +1,7 @@
 /** Registration by the shared secret: what `register_new_matrix_user`, ours and Synapse's, speaks. */
 import type { ServerName } from '../../core/ids.ts';
 import { endpoint } from '../../http/endpoint.ts';
-import { boolean, object, optional, orNull, string } from '../../http/schema.ts';
+import { boolean, object, oneOf, optional, orNull, string } from '../../http/schema.ts';
 import type { SharedSecretRegistration } from '../../services/shared-secret-registration.ts';
 
 const path = '/_synapse/admin/v1/register';
@@ -52,6 +52,22 @@ export const registerEndpoints = ({
         device_id: session.deviceId,
         home_server: serverName as string,
       };
+    },
+  }),
+  endpoint({
+    name: 'registerOldForm',
+    method: 'POST',
+    path: '/_matrix/client/api/v1/register',
+    auth: 'none',
+    body: object({ type: oneOf('org.matrix.login.shared_secret'), user: string, password: string, mac: string }),
+    reply: object({ user_id: string, access_token: string, home_server: string }),
+    async handler({ body }) {
+      const { userId, accessToken } = await sharedSecretRegistration.registerOldForm({
+        username: body.user,
+        password: body.password,
+        mac: body.mac,
+      });
+      return { user_id: userId as string, access_token: accessToken, home_server: serverName as string };
     },
   }),
 ];
