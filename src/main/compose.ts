@@ -28,6 +28,7 @@ import { LastSeen } from '../services/last-seen.ts';
 import { Login } from '../services/login.ts';
 import { Membership } from '../services/membership.ts';
 import { Passwords } from '../services/passwords.ts';
+import { Profiles } from '../services/profiles.ts';
 import { PushRules } from '../services/push-rules.ts';
 import { Receipts } from '../services/receipts.ts';
 import { Registration } from '../services/registration.ts';
@@ -158,8 +159,16 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     roomsBytesMax: ROOMS_BYTES_MAX,
   });
   const reader = new RoomReader({ db, rooms, events, snapshots, stream });
-  const views = new ClientViews({ db, events, snapshots, clock });
-  const profileOf = (userId: UserId) => accounts.memberProfile(userId);
+  const views = new ClientViews({ events, snapshots, clock });
+  const profiles = new Profiles({
+    db,
+    rooms,
+    reader,
+    events,
+    log: log.child('services.profiles'),
+    config: { ...config.profiles, ...registrationConfig },
+  });
+  const profileOf = (userId: UserId) => profiles.profileOf(userId);
   const aliases = new Aliases({ db, rooms, reader, clock, serverName, config: config.rooms });
   const membership = new Membership({ db, rooms, reader, aliases, limits: limiter, config: config.rooms, profileOf });
   const roomDirectory = new RoomDirectory({ db, rooms, reader, config: config.rooms });
@@ -175,7 +184,13 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   });
   const roomEvents = new RoomEvents({ rooms, reader, events, membership, aliases });
   const roomHistory = new RoomHistory({ db, rooms, reader, events, snapshots, views, stream });
-  const deactivation = new Deactivation({ db, accounts, membership, log: log.child('services.deactivation') });
+  const deactivation = new Deactivation({
+    db,
+    accounts,
+    membership,
+    profiles,
+    log: log.child('services.deactivation'),
+  });
 
   // What a user keeps, and what a user sees
   const filters = new Filters({ db });
@@ -216,6 +231,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     mayChangePassword: sessions.passwordLogin !== false && hasLocalPasswords,
     membership,
     metrics,
+    profiles,
     publicBaseUrl,
     pushRules,
     receipts,

@@ -36,6 +36,8 @@ export type Draft = {
   readonly redacts?: EventId;
   /** When it was said; the clock's time where it is left out. */
   readonly originServerTs?: number;
+  /** What the client called it, to be told to the same device: scope and transaction ID, a line each. */
+  readonly sentAs?: string;
 };
 
 /** An event that another server, or our own history, brings. Its form, signatures and hash are checked already. */
@@ -129,6 +131,7 @@ async function appendDraft(deps: AppendDeps, work: RoomWork, draft: Draft): Prom
     moves: true,
     standing: 'ok',
     reason: null,
+    sentAs: draft.sentAs ?? null,
   });
 }
 
@@ -173,6 +176,7 @@ type Placing = {
   readonly moves: boolean;
   readonly standing: Standing;
   readonly reason: string | null;
+  readonly sentAs?: string | null;
 };
 
 /** Steps 3 and 4: stores the event with the state after it, and moves the room on to it. */
@@ -200,6 +204,7 @@ async function placeEvent(deps: AppendDeps, work: RoomWork, pdu: Pdu, placing: P
       position: placing.position,
       standing: placing.standing,
       reason: placing.reason,
+      sentAs: placing.sentAs ?? null,
       snapshotNo,
       replacesNo,
     },

@@ -15,8 +15,6 @@ import type { JsonObject } from '../core/json-value.ts';
 import { stateKeyTuple } from '../core/pdu.ts';
 import { redactContent } from '../core/redaction.ts';
 import type { Clock } from '../kit/clock.ts';
-import type { Database } from '../storage/database.ts';
-import { findTransactionsOfEvents } from '../storage/events.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { Snapshots } from './snapshots.ts';
@@ -35,6 +33,20 @@ export function txnKeyOf(path: readonly string[], txnId: string): string {
   return `${path.map(encodeURIComponent).join('/')}\n${txnId}`;
 }
 
+/** What is kept with an event, so that the device that sent it gets its transaction ID back (`Draft.sentAs`). */
+export function sentAs(deviceScope: string, txnId: string): string {
+  return `${deviceScope}\n${txnId}`;
+}
+
+/** The transaction ID of an event, for a reader who sent it from the same device; undefined for anybody else. */
+function transactionIdFor(event: StoredEvent, reader: ViewReader): string | undefined {
+  const { sentAs: kept } = event.row;
+  if (kept === null || event.pdu.sender !== reader.userId || !kept.startsWith(`${reader.deviceScope}\n`)) {
+    return undefined;
+  }
+  return kept.slice(reader.deviceScope.length + 1);
+}
+
 /** The content of an event as readers may still see it. */
 export function shownContent(event: StoredEvent): JsonObject {
   const { pdu } = event;
@@ -42,16 +54,15 @@ export function shownContent(event: StoredEvent): JsonObject {
 }
 
 export class ClientViews {
-  readonly #deps: { db: Database; events: EventStore; snapshots: Snapshots; clock: Clock };
+  readonly #deps: { events: EventStore; snapshots: Snapshots; clock: Clock };
 
-  constructor(deps: { db: Database; events: EventStore; snapshots: Snapshots; clock: Clock }) {
+  constructor(deps: { events: EventStore; snapshots: Snapshots; clock: Clock }) {
     this.#deps = deps;
   }
 
   /**
    * Events of one room as JSON texts, in their order; with `room_id` unless the room is implied. Asks the database only
-   * for what is not at hand, each kind of thing once for all events; for transactions only where the reader's own
-   * events are among them.
+   * for what is not at hand, each kind of thing once for all events.
    */
   async texts(
     live: LiveRoom,
@@ -83,16 +94,13 @@ export class ClientViews {
   async facts(live: LiveRoom, events: readonly StoredEvent[], reader: ViewReader): Promise<UnsignedFacts[]> {
     const { clock } = this.#deps;
     const nowMs = clock.now();
-    const [related, transactions, memberships] = await Promise.all([
-      this.#related(events),
-      this.#transactions(events, reader),
-      this.#memberships(live, events, reader.userId),
-    ]);
+    const related = await this.#related(events);
+    const memberships = await this.#memberships(live, events, reader.userId);
     return events.map((event) => {
       const { replacesNo, redactedByNo, snapshotNo } = event.row;
       const replaced = replacesNo === null ? undefined : related?.get(replacesNo);
       const redaction = redactedByNo === null ? undefined : related?.get(redactedByNo);
-      const transactionId = transactions?.get(event.eventId);
+      const transactionId = transactionIdFor(event, reader);
       const membership = snapshotNo === null ? undefined : memberships.get(snapshotNo);
       return {
         ageMs: nowMs - event.pdu.originServerTs,
@@ -112,15 +120,6 @@ export class ClientViews {
     }
     if (eventNos.size === 0) return null;
     return new Map((await this.#deps.events.list([...eventNos])).map((event) => [event.eventNo, event]));
-  }
-
-  async #transactions(events: readonly StoredEvent[], reader: ViewReader): Promise<Map<string, string> | null> {
-    const own: string[] = [];
-    for (const event of events) if (event.pdu.sender === reader.userId) own.push(event.eventId);
-    if (own.length === 0) return null;
-    const found = await findTransactionsOfEvents(this.#deps.db, reader.userId, reader.deviceScope, own);
-    for (const [eventId, txnKey] of found) found.set(eventId, txnIdOf(txnKey));
-    return found;
   }
 
   /** The reader's membership in each snapshot after one of the events. */
@@ -157,9 +156,4 @@ function becauseOf(redaction: StoredEvent, nowMs: number): JsonObject {
   const because = clientEvent(redaction.rules, redaction.pdu, { ageMs: nowMs - redaction.pdu.originServerTs });
   // A client event is plain JSON; its type only names the keys.
   return because as unknown as JsonObject;
-}
-
-/** What the client called its transaction: all that follows the path, in which no line ends. */
-function txnIdOf(txnKey: string): string {
-  return txnKey.slice(txnKey.indexOf('\n') + 1);
 }

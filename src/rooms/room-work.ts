@@ -195,6 +195,7 @@ export class RoomWork {
       replacesNo: null,
       redactedByNo: null,
       reason: null,
+      sentAs: null,
       json: event.json,
     };
   }

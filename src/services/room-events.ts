@@ -4,10 +4,10 @@ import { type EventId, parseEventId, type RoomId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import { readPowerLevels } from '../core/power-levels.ts';
 import type { Draft } from '../rooms/append.ts';
-import { shownContent, txnKeyOf } from '../rooms/client-view.ts';
+import { sentAs, shownContent, txnKeyOf } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { RoomReader } from '../rooms/read.ts';
-import type { Rooms } from '../rooms/rooms.ts';
+import type { OnceKey, Rooms } from '../rooms/rooms.ts';
 import type { Aliases } from './aliases.ts';
 import { type Asker, roomOfMember } from './asker.ts';
 import { isSameContent, type Membership } from './membership.ts';
@@ -22,6 +22,14 @@ export type RoomEventsDeps = {
 
 /** A client's transaction: its ID counts for one device (or token) and one path (threat D11). */
 export type Transaction = { readonly deviceScope: string; readonly txnId: string };
+
+/** What makes a request happen once only, and lets its device know the event again. */
+type Once = { readonly key: OnceKey; readonly sentAs: string };
+
+function onceOf(asker: Asker, path: readonly string[], { deviceScope, txnId }: Transaction): Once {
+  const key = { userId: asker.userId, scope: deviceScope, txnKey: txnKeyOf(path, txnId) };
+  return { key, sentAs: sentAs(deviceScope, txnId) };
+}
 
 /** What an application service may say of an event besides. */
 export type SendOptions = { readonly originServerTs?: number };
@@ -46,8 +54,7 @@ export class RoomEvents {
     transaction: Transaction,
     { originServerTs }: SendOptions = {},
   ): Promise<EventId> {
-    const txnKey = txnKeyOf(['send', roomId, type], transaction.txnId);
-    const once = { userId: asker.userId, scope: transaction.deviceScope, txnKey };
+    const once = onceOf(asker, ['send', roomId, type], transaction);
     if (type === 'm.room.create') throw onlyOnce();
     if (type === 'm.room.redaction') return this.#redact(asker, roomId, targetOf(content), content, once);
     const draft: Draft = {
@@ -60,13 +67,10 @@ export class RoomEvents {
     return this.#send(roomId, draft, once);
   }
 
-  async #send(
-    roomId: RoomId,
-    draft: Draft,
-    once?: { userId: Asker['userId']; scope: string; txnKey: string },
-  ): Promise<EventId> {
+  async #send(roomId: RoomId, draft: Draft, once: Once | null): Promise<EventId> {
     try {
-      const [event] = await this.#deps.rooms.send(roomId, [draft], once);
+      const drafts = [once === null ? draft : { ...draft, sentAs: once.sentAs }];
+      const [event] = await this.#deps.rooms.send(roomId, drafts, once?.key);
       return event!.eventId;
     } catch (error) {
       // Who is not in a room does not learn whether it exists (threat D16).
@@ -83,18 +87,11 @@ export class RoomEvents {
     content: JsonObject,
     transaction: Transaction,
   ): Promise<EventId> {
-    const txnKey = txnKeyOf(['redact', roomId, target], transaction.txnId);
-    const once = { userId: asker.userId, scope: transaction.deviceScope, txnKey };
+    const once = onceOf(asker, ['redact', roomId, target], transaction);
     return this.#redact(asker, roomId, target, content, once);
   }
 
-  async #redact(
-    asker: Asker,
-    roomId: RoomId,
-    target: EventId,
-    content: JsonObject,
-    once: { userId: Asker['userId']; scope: string; txnKey: string },
-  ): Promise<EventId> {
+  async #redact(asker: Asker, roomId: RoomId, target: EventId, content: JsonObject, once: Once): Promise<EventId> {
     const { rooms, events, reader } = this.#deps;
     const live = await roomOfMember(rooms, roomId);
     const found = await events.findById(target);
@@ -156,7 +153,7 @@ export class RoomEvents {
       content,
       ...(originServerTs === undefined ? {} : { originServerTs }),
     };
-    return this.#send(live.roomId, draft);
+    return this.#send(live.roomId, draft, null);
   }
 }
 

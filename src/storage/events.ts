@@ -21,6 +21,8 @@ export type EventRow = {
   readonly redactedByNo: number | null;
   /** Why the event was rejected or soft-failed. */
   readonly reason: string | null;
+  /** The scope of the sender's transaction ID and the ID itself, a line each; null where there was no transaction. */
+  readonly sentAs: string | null;
   /** The wire form as JSON text. */
   readonly json: string;
 };
@@ -36,6 +38,7 @@ type Columns = {
   replaces_no: number | null;
   redacted_by_no: number | null;
   reason: string | null;
+  sent_as: string | null;
   json: string;
 };
 
@@ -51,6 +54,7 @@ function toRow(columns: Columns): EventRow {
     replacesNo: columns.replaces_no,
     redactedByNo: columns.redacted_by_no,
     reason: columns.reason,
+    sentAs: columns.sent_as,
     json: columns.json,
   };
 }
@@ -58,10 +62,10 @@ function toRow(columns: Columns): EventRow {
 /** Stores an event. */
 export function insertEvent(row: EventRow): Statement {
   return sql`insert into events (event_no, room_no, event_id, position, depth, standing, snapshot_no, replaces_no,
-                                 redacted_by_no, reason, json)
+                                 redacted_by_no, reason, sent_as, json)
     values (${row.eventNo}, ${row.roomNo}, ${row.eventId}, ${row.position}, ${row.depth},
             ${STANDINGS.indexOf(row.standing)}, ${row.snapshotNo}, ${row.replacesNo}, ${row.redactedByNo},
-            ${row.reason}, ${row.json})`;
+            ${row.reason}, ${row.sentAs}, ${row.json})`;
 }
 
 /** Gives an outlier its place in the room's history. */
@@ -174,20 +178,6 @@ export async function findOnceKey(
         where user_id = ${onceKey.userId} and scope = ${onceKey.scope} and txn_key = ${onceKey.txnKey}`,
   );
   return (row?.event_id as EventId | undefined) ?? null;
-}
-
-/** Which transactions of one scope made the given events: event ID → transaction key. */
-export async function findTransactionsOfEvents(
-  db: Reader,
-  userId: UserId,
-  scope: string,
-  eventIds: readonly string[],
-): Promise<Map<string, string>> {
-  const rows = await db.all<{ event_id: string; txn_key: string }>(
-    sql`select event_id, txn_key from once_keys
-        where user_id = ${userId} and scope = ${scope} and event_id ${anyOf(eventIds)}`,
-  );
-  return new Map(rows.map((row) => [row.event_id, row.txn_key]));
 }
 
 /** Forgets once-only keys made before a time. */

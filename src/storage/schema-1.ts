@@ -52,6 +52,7 @@ create table rooms (
   is_published integer not null default 0,
   is_public_hint integer not null default 0
 );
+create index rooms_published on rooms (room_no) where is_published = 1;
 
 -- Events by number; the room's timeline in the log's order through events_by_position.
 create table events (
@@ -65,6 +66,7 @@ create table events (
   replaces_no integer,
   redacted_by_no integer,
   reason text,
+  sent_as text,
   json text not null
 );
 create unique index events_by_position on events (room_no, position);
