@@ -1,6 +1,7 @@
 /** The command `synctl`: starts, stops and restarts a server that runs in the background. */
 import { spawn } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, realpathSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { type LoadedConfig, loadConfig } from '../config/config.ts';
@@ -96,8 +97,8 @@ async function stop(pidFile: string, path: string): Promise<void> {
 
 /** Runs `myelin`, with the same Node and at the same terminal. */
 async function run(args: readonly string[], command = 'myelin'): Promise<number> {
-  // The launcher of this very command lies beside those of the others.
-  const launcher = (process.argv[1] ?? '').replace(/[^/]+$/, `${command}.js`);
+  // The launcher of this very command lies beside those of the others; on the PATH there is a link to it.
+  const launcher = join(dirname(realpathSync(process.argv[1] ?? '')), `${command}.js`);
   const child = spawn(process.execPath, [launcher, ...args], { stdio: 'inherit' });
   return new Promise((resolve, reject) => {
     child.once('error', reject);

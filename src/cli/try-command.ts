@@ -75,17 +75,23 @@ sys.exit(os.waitstatus_to_exitcode(status))
 /** Whether commands can be tried at a terminal here. */
 export const hasTerminal = spawnSync('python3', ['-c', 'import pty']).status === 0;
 
-/** Runs a command at a terminal: at each text that shows up, types the answer that belongs to it. */
-export async function tryAtTerminal(
-  command: string,
-  args: readonly string[],
-  options: { cwd: string; steps: readonly (readonly [string, string])[] },
+type AtTerminal = { cwd: string; steps: readonly (readonly [string, string])[]; env?: Record<string, string> };
+
+/** Runs a command of ours at a terminal: at each text that shows up, types the answer that belongs to it. */
+export function tryAtTerminal(command: string, args: readonly string[], options: AtTerminal) {
+  return typeAtTerminal([process.execPath, binaryOf(command), ...args], options);
+}
+
+/** The same for any program, named by its path. */
+export async function typeAtTerminal(
+  argv: readonly string[],
+  { cwd, steps, env }: AtTerminal,
 ): Promise<{ code: number | null; shown: string }> {
-  const child = spawn(
-    'python3',
-    ['-c', TERMINAL, JSON.stringify(options.steps), process.execPath, binaryOf(command), ...args],
-    { cwd: options.cwd, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NO_COLOR: '1' } },
-  );
+  const child = spawn('python3', ['-c', TERMINAL, JSON.stringify(steps), ...argv], {
+    cwd,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, NO_COLOR: '1', ...env },
+  });
   let shown = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     shown += chunk;
