@@ -176,7 +176,7 @@ function verdictOf(rule: PushRule): PushVerdict {
   };
 }
 
-/** Rules that were stored by other software may hold `dont_notify`, `coalesce` and worse. */
+/** Rules that were stored by other software may hold worse than what our own editing lets through. */
 function isTweak(action: unknown): action is Exclude<PushAction, string> {
   return isJsonObject(action) && typeof action['set_tweak'] === 'string';
 }

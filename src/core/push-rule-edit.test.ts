@@ -106,13 +106,13 @@ test('a pattern that is an object with a poisoned toString does no harm', () => 
   );
 });
 
-test('historical actions are dropped', () => {
+test('historical actions are kept as they were given', () => {
   const stored = putPushRule(
     NO_PUSH_RULES,
     content('a', { body: { pattern: 'x', actions: ['dont_notify', 'coalesce'] } }),
   );
 
-  assert.deepEqual(stored.rules.content[0]?.actions, []);
+  assert.deepEqual(stored.rules.content[0]?.actions, ['dont_notify', 'coalesce']);
 });
 
 test('a predefined rule can be switched and given actions, and only the change is stored', () => {

@@ -148,15 +148,17 @@ function readConditions(conditions: unknown): JsonObject[] {
   });
 }
 
-/** Reads a list of actions; the historical `dont_notify` and `coalesce` are dropped. */
+/**
+ * Reads a list of actions. The historical `dont_notify` and `coalesce` are kept, though they do nothing: clients that
+ * still write them look for them when they read the rule back.
+ */
 function readActions(actions: unknown): PushAction[] {
   const { actionsMax, tweakCharsMax } = PUSH_RULE_LIMITS;
   if (actions === undefined) throw missingParam('actions: a list is needed');
   if (!Array.isArray(actions)) throw invalidParam('actions: must be a list');
   if (actions.length > actionsMax) throw invalidParam(`actions: at most ${actionsMax}`);
-  return actions.flatMap((action: unknown): PushAction[] => {
-    if (action === 'notify') return [action];
-    if (action === 'dont_notify' || action === 'coalesce') return [];
+  return actions.map((action: unknown): PushAction => {
+    if (action === 'notify' || action === 'dont_notify' || action === 'coalesce') return action;
     if (!isJsonObject(action) || typeof action['set_tweak'] !== 'string') {
       throw invalidParam('actions: each must be "notify" or an object with set_tweak');
     }
@@ -165,7 +167,7 @@ function readActions(actions: unknown): PushAction[] {
     if (JSON.stringify(tweak).length > tweakCharsMax) {
       throw invalidParam(`actions: a tweak takes at most ${tweakCharsMax} characters`);
     }
-    return [tweak];
+    return tweak;
   });
 }
 

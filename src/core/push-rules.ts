@@ -10,7 +10,12 @@ import type { JsonObject, JsonValue } from './json-value.ts';
 export const PUSH_RULE_KINDS = ['override', 'content', 'room', 'sender', 'underride'] as const;
 export type PushRuleKind = (typeof PUSH_RULE_KINDS)[number];
 
-export type PushAction = 'notify' | { readonly set_tweak: string; readonly value?: JsonValue };
+/** `dont_notify` and `coalesce` are historical: kept as a client gave them, and doing nothing. */
+export type PushAction =
+  | 'notify'
+  | 'dont_notify'
+  | 'coalesce'
+  | { readonly set_tweak: string; readonly value?: JsonValue };
 
 /** A rule in the shape that clients get. */
 export type PushRule = {

@@ -1,5 +1,5 @@
 /** Spec module "Push rules". */
-import { invalidParam } from '../../core/errors.ts';
+import { invalidParam, notFound } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json-value.ts';
 import { deletePushRule, putPushRule, setPushRuleActions, setPushRuleEnabled } from '../../core/push-rule-edit.ts';
 import { getPushRule, isPushRuleKind, type PushRuleKind } from '../../core/push-rules.ts';
@@ -12,8 +12,9 @@ const R0 = '/_matrix/client/r0/pushrules';
 const RULE = '/global/:kind/:ruleId';
 const ruleParams = object({ kind: string, ruleId: string });
 
+/** The kind of a rule that is asked for: of a kind that we do not know there can be none. */
 function kindOf(text: string): PushRuleKind {
-  if (!isPushRuleKind(text)) throw invalidParam('kind: is no kind of push rule.');
+  if (!isPushRuleKind(text)) throw notFound('There is no such kind of push rule.');
   return text;
 }
 
@@ -64,7 +65,8 @@ export const pushruleEndpoints = ({ pushRules }: { pushRules: PushRules }): Endp
     body: anyObject,
     reply: empty,
     async handler({ user, params, query, body }) {
-      const kind = kindOf(params.kind);
+      const { kind } = params;
+      if (!isPushRuleKind(kind)) throw invalidParam('kind: is no kind of push rule.');
       const { before, after } = query;
       await pushRules.change(user.userId, (stored) =>
         putPushRule(stored, {
