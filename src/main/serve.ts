@@ -15,6 +15,7 @@ import { Stream } from '../stream/stream.ts';
 import { compose } from './compose.ts';
 import { databaseOptions } from './database-options.ts';
 import { readText, StartError } from './start-error.ts';
+import { logStatements } from './statement-log.ts';
 
 export type ServeOptions = {
   readonly config: Config;
@@ -49,9 +50,10 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const metrics = config.metrics.isEnabled ? new Metrics() : null;
   metrics?.watchProcess();
   const watch = metrics === null ? null : watchEventLoop(metrics);
-  const db = await openDatabase(databaseOptions(config.database, options.isDurable ?? true), log).catch((error) => {
+  const opened = await openDatabase(databaseOptions(config.database, options.isDurable ?? true), log).catch((error) => {
     throw error instanceof Error ? new StartError(error.message, { cause: error }) : error;
   });
+  const db = logStatements(opened, log.child('storage.sql'), clock);
   try {
     await claimDatabase(db, config.server.serverName);
     const stream = await Stream.open({ db, clock });
