@@ -42,8 +42,8 @@ test('an empty list lets nothing through', () => {
 test('senders, rooms and URLs are told apart', () => {
   const filter = compileRoomEventFilter({
     not_senders: ['@spam:a'],
-    rooms: ['!a', '!b'],
-    not_rooms: ['!b'],
+    rooms: ['!a:a', '!b:a'],
+    not_rooms: ['!b:a'],
     contains_url: true,
   });
 
@@ -51,7 +51,7 @@ test('senders, rooms and URLs are told apart', () => {
   assert.equal(filter.allows({ ...event, content: { url: 'mxc://a/b' } }), true);
   assert.equal(filter.allows({ ...event, sender: '@spam:a', content: { url: 'x' } }), false);
   assert.deepEqual(
-    ['!a', '!b', '!c'].map((roomId) => filter.allowsRoom(roomId)),
+    ['!a:a', '!b:a', '!c:a'].map((roomId) => filter.allowsRoom(roomId)),
     [true, false, false],
   );
   assert.equal(compileRoomEventFilter({ contains_url: false }).allows({ ...event, content: { url: 'x' } }), false);
@@ -77,6 +77,15 @@ test('a wrong type is bad JSON, and the answer names the field', () => {
   assert.throws(() => compileFilter({ room: { include_leave: 'yes' } }), refusal('M_BAD_JSON', /room\.include_leave/));
   assert.throws(() => compileFilter({ room: { state: { limit: 1.5 } } }), refusal('M_BAD_JSON', /room\.state\.limit/));
   assert.throws(() => compileFilter({ room: null }), refusal('M_BAD_JSON', /room/));
+});
+
+test('a room or sender that is no identifier is an invalid parameter', () => {
+  const timeline = (part: object) => () => compileFilter({ room: { timeline: part } });
+
+  assert.throws(timeline({ rooms: ['not_a_room_id'] }), refusal('M_INVALID_PARAM', /room\.timeline\.rooms/));
+  assert.throws(timeline({ not_rooms: ['#alias:a'] }), refusal('M_INVALID_PARAM', /room\.timeline\.not_rooms/));
+  assert.throws(timeline({ senders: ['not_a_sender_id'] }), refusal('M_INVALID_PARAM', /room\.timeline\.senders/));
+  assert.throws(() => compileFilter({ room: { rooms: ['x'] } }), refusal('M_INVALID_PARAM', /room\.rooms/));
 });
 
 test('a value out of bounds is an invalid parameter', () => {

@@ -4,6 +4,7 @@
  */
 import { splitDotPath } from './dot-path.ts';
 import { badJson, invalidParam } from './errors.ts';
+import { parseRoomId, parseUserId } from './ids.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from './json-value.ts';
 
 const FILTER_LIMITS = {
@@ -99,9 +100,9 @@ export function compileRoomEventFilter(body: unknown, path = 'filter'): RoomEven
   const filter = body === undefined ? {} : asObject(body, path);
   const base = compileEventFilter(filter, path);
   const containsUrl = readBoolean(filter, 'contains_url', path);
-  const rooms = readList(filter, 'rooms', path);
-  const notRooms = readList(filter, 'not_rooms', path);
-  const relatedBySenders = readList(filter, 'related_by_senders', path);
+  const rooms = readIds(filter, 'rooms', path, parseRoomId);
+  const notRooms = readIds(filter, 'not_rooms', path, parseRoomId);
+  const relatedBySenders = readIds(filter, 'related_by_senders', path, parseUserId);
   const relatedByRelTypes = readList(filter, 'related_by_rel_types', path);
   return {
     ...base,
@@ -130,8 +131,8 @@ function compileEventFilter(body: unknown, path: string): EventFilter {
   const filter = body === undefined ? {} : asObject(body, path);
   const types = readList(filter, 'types', path);
   const notTypes = readList(filter, 'not_types', path);
-  const senders = readList(filter, 'senders', path);
-  const notSenders = readList(filter, 'not_senders', path);
+  const senders = readIds(filter, 'senders', path, parseUserId);
+  const notSenders = readIds(filter, 'not_senders', path, parseUserId);
   const wanted = types === null ? null : compileTypes(types, `${path}.types`);
   const unwanted = notTypes === null ? null : compileTypes(notTypes, `${path}.not_types`);
   const allowsType = (type: string): boolean => (wanted === null || wanted(type)) && !(unwanted?.(type) ?? false);
@@ -150,7 +151,7 @@ function compileEventFilter(body: unknown, path: string): EventFilter {
 
 function compileRoomFilter(body: unknown): RoomFilter {
   const filter = body === undefined ? {} : asObject(body, 'room');
-  const rooms = readList(filter, 'rooms', 'room');
+  const rooms = readIds(filter, 'rooms', 'room', parseRoomId);
   return {
     includeLeave: readBoolean(filter, 'include_leave', 'room') ?? false,
     rooms,
@@ -158,7 +159,7 @@ function compileRoomFilter(body: unknown): RoomFilter {
     timeline: compileRoomEventFilter(filter['timeline'], 'room.timeline'),
     ephemeral: compileRoomEventFilter(filter['ephemeral'], 'room.ephemeral'),
     accountData: compileRoomEventFilter(filter['account_data'], 'room.account_data'),
-    allowsRoom: oneOfButNot(rooms, readList(filter, 'not_rooms', 'room')),
+    allowsRoom: oneOfButNot(rooms, readIds(filter, 'not_rooms', 'room', parseRoomId)),
   };
 }
 
@@ -268,4 +269,16 @@ function readList(filter: JsonObject, key: string, path: string): readonly strin
       throw invalidParam(`${path}.${key}: entries of at most ${textCharsMax} characters`);
     return entry;
   });
+}
+
+/** A list of identifiers: what is none could never match, so that asking for it is a client's mistake. */
+function readIds(
+  filter: JsonObject,
+  key: string,
+  path: string,
+  parse: (text: string) => string | null,
+): readonly string[] | null {
+  const list = readList(filter, key, path);
+  if (list?.some((entry) => parse(entry) === null)) throw invalidParam(`${path}.${key}: holds what is no ID`);
+  return list;
 }

@@ -21,6 +21,13 @@ export type Stage = {
   check(auth: JsonObject, userId: UserId | null): Promise<void>;
 };
 
+/** A proof that is good, but another user's: to ask for a better one would be asking for theirs. */
+class ProofOfAnother extends MatrixError {
+  constructor() {
+    super(403, 'M_FORBIDDEN', 'The proof is that of another user.');
+  }
+}
+
 /** Alternatives; all stages of one of them must be done. */
 export type Flows = readonly (readonly string[])[];
 
@@ -62,7 +69,7 @@ export class UserInteractiveAuth {
    * Checks what a request proves.
    *
    * @returns null where all is proved; else what to answer: 401 with the flows
-   * @throws MatrixError 403 where the session was begun for something else
+   * @throws MatrixError 403 where the session was begun for something else, or the proof is another user's
    */
   async check(
     request: RequestFacts,
@@ -112,7 +119,7 @@ export class UserInteractiveAuth {
       try {
         await stage.check(given, session.userId);
       } catch (error) {
-        if (!(error instanceof MatrixError) || error.status === 429) throw error;
+        if (!(error instanceof MatrixError) || error instanceof ProofOfAnother || error.status === 429) throw error;
         return this.#challenge(id, session, flows, error);
       }
       session.completed.add(type);
@@ -179,7 +186,7 @@ export function passwordStage({ accounts }: { accounts: Accounts }): Stage {
       const password = auth['password'];
       if (name === null || typeof password !== 'string') throw badJson('The stage needs an identifier and a password.');
       const user = await accounts.checkPassword(name, password);
-      if (user.userId !== userId) throw forbidden('The user name or password is wrong.');
+      if (user.userId !== userId) throw new ProofOfAnother();
     },
   };
 }
