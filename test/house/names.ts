@@ -11,7 +11,7 @@ const API_OF_FOLDER: Readonly<Record<string, string>> = {
 /** Files of `src/api` that hold no endpoints of one module, each with what it is for. */
 const OTHER_FILES: Readonly<Record<string, readonly string[]>> = {
   // Shapes and guards that several modules share; what the text requires though its data lists no module for it.
-  client: ['index', 'shapes', 'user-interactive-auth', 'fallback-pages', 'static-login'],
+  client: ['index', 'paths', 'shapes', 'user-interactive-auth', 'fallback-pages', 'static-login'],
   federation: ['index', 'shapes'],
 };
 

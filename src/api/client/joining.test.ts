@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { forEachDatabase } from '../../../test/support/databases.ts';
 import { roomPath } from '../../testing/room-path.ts';
-import { succeeded } from '../../testing/test-client.ts';
+import { succeeded, TestUser } from '../../testing/test-client.ts';
 import { testServer } from '../../testing/test-server.ts';
 
 forEachDatabase((database) => {
@@ -87,6 +87,31 @@ forEachDatabase((database) => {
 
     assert.deepEqual([...new Set(statuses.slice(0, 12))], [200]);
     assert.equal(statuses.at(-1), 429);
+  });
+
+  test('a guest joins where guests may, and speaks there', async (t) => {
+    const server = await testServer(t, { database, config: { registration: { allowGuests: true } } });
+    const alice = await server.user('alice');
+    const session = succeeded(await server.post('/v3/register', {}, { kind: 'guest' }));
+    const guest = new TestUser(() => server.url, {
+      userId: session.user_id,
+      deviceId: session.device_id,
+      accessToken: session.access_token,
+    });
+    const guestAccess = (guest_access: string) => ({
+      preset: 'public_chat',
+      initial_state: [{ type: 'm.room.guest_access', content: { guest_access } }],
+    });
+    const open = await alice.createRoom(guestAccess('can_join'));
+    const closed = await alice.createRoom(guestAccess('forbidden'));
+
+    const joined = await guest.post(roomPath(open, 'join'));
+    const refused = await guest.post(roomPath(closed, 'join'));
+
+    assert.equal(joined.status, 200);
+    assert.equal(refused.body.errcode, 'M_GUEST_ACCESS_FORBIDDEN');
+    await guest.say(open, 'hello');
+    assert.equal((await guest.post('/v3/createRoom')).body.errcode, 'M_GUEST_ACCESS_FORBIDDEN');
   });
 
   test('a knock is an open question until it is answered by an invite', async (t) => {
