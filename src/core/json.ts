@@ -138,17 +138,18 @@ export function canonicalJson(value: JsonValue, options: { readonly strict: bool
 /**
  * Says why a value has no canonical form, or null where it has one: numbers that are no integers within ±(2^53-1) in
  * plain decimal form, minus zero, strings or keys with lone surrogates. With `numbers: 'any'` the numbers are left alone,
- * as room versions 1 to 5 have it; half a surrogate pair has no UTF-8 and is a fault in every version.
+ * as room versions 1 to 5 have it; half a surrogate pair has no UTF-8 and is a fault in every version. With `'exact'`
+ * integers beyond that range are a fault all the same: a parser that keeps no text has rounded them.
  */
 export function findCanonicalFault(
   value: JsonValue | undefined,
-  numbers: 'integers' | 'any' = 'integers',
+  numbers: 'integers' | 'any' | 'exact' = 'integers',
 ): string | null {
   switch (typeof value) {
     case 'string':
       return value.isWellFormed() ? null : 'A string holds half a surrogate pair.';
     case 'number':
-      return numbers === 'any' || (Number.isSafeInteger(value) && !Object.is(value, -0)) ? null : BAD_NUMBER;
+      return isSoundNumber(value, numbers) ? null : BAD_NUMBER;
     case 'object':
       break;
     default:
@@ -162,13 +163,19 @@ export function findCanonicalFault(
     }
     return null;
   }
-  if (isRawNumber(value)) return numbers === 'any' ? null : BAD_NUMBER;
+  if (isRawNumber(value)) return numbers === 'integers' ? BAD_NUMBER : null;
   for (const key in value) {
     if (!key.isWellFormed()) return 'A key holds half a surrogate pair.';
     const fault = findCanonicalFault(value[key], numbers);
     if (fault !== null) return fault;
   }
   return null;
+}
+
+function isSoundNumber(value: number, numbers: 'integers' | 'any' | 'exact'): boolean {
+  if (numbers === 'any') return true;
+  if (numbers === 'exact') return !Number.isInteger(value) || Number.isSafeInteger(value);
+  return Number.isSafeInteger(value) && !Object.is(value, -0);
 }
 
 const BAD_NUMBER = 'A number is not an integer between -(2^53-1) and 2^53-1.';

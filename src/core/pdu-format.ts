@@ -257,6 +257,11 @@ export function buildPdu(rules: RoomRules, fields: PduFields, serverName: string
   checkFields(rules, fields);
   // The content is written once; all else is put around it in canonical order by hand. That spares two of the three
   // canonicalizations that hash, signature and wire form would cost.
+  if (!rules.enforcesCanonicalJson) {
+    // What is hashed must be what was said (threat A8).
+    const fault = findCanonicalFault(content, 'exact');
+    if (fault !== null) throw badJson(fault);
+  }
   const contentText = canonicalJson(content, { strict: rules.enforcesCanonicalJson });
   const authEvents = references(rules, fields.authEvents, fields.referenceHashes);
   const prevEvents = references(rules, fields.prevEvents, fields.referenceHashes);
