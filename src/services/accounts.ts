@@ -2,16 +2,9 @@
 import { forbidden, limitExceeded, notFound } from '../core/errors.ts';
 import { parseUserId, type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
 import type { RateLimiter } from '../http/limits.ts';
-import {
-  deactivateUser,
-  deleteProfile,
-  findProfileText,
-  findUser,
-  listUsersIgnoringCase,
-  type UserRow,
-  updatePassword,
-} from '../storage/accounts.ts';
+import { deactivateUser, findUser, listUsersIgnoringCase, type UserRow, updatePassword } from '../storage/accounts.ts';
 import type { Database } from '../storage/database.ts';
+import { deleteProfile } from '../storage/profiles.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import type { Devices } from './devices.ts';
 import type { Passwords } from './passwords.ts';
@@ -41,18 +34,6 @@ export class Accounts {
     const user = await this.find(userId);
     if (user === undefined) throw notFound('This server has no such user.');
     return user;
-  }
-
-  /** What a user's member events say of the user. */
-  async memberProfile(userId: UserId): Promise<{ displayname?: string; avatar_url?: string }> {
-    const text = await findProfileText(this.#deps.db, userId);
-    const fields: unknown = text === undefined ? {} : JSON.parse(text);
-    // We wrote the text ourselves, and only ever an object.
-    const { displayname, avatar_url: avatarUrl } = fields as Record<string, unknown>;
-    return {
-      ...(typeof displayname === 'string' ? { displayname } : {}),
-      ...(typeof avatarUrl === 'string' ? { avatar_url: avatarUrl } : {}),
-    };
   }
 
   /** Whether a user ID is of this server, whether there is such an account or not. */

@@ -6,11 +6,13 @@ import { listRoomsByNumber } from '../storage/events.ts';
 import { listMembershipsOfUser } from '../storage/room-state.ts';
 import type { Accounts } from './accounts.ts';
 import type { Membership } from './membership.ts';
+import type { Profiles } from './profiles.ts';
 
 export type DeactivationDeps = {
   readonly db: Database;
   readonly accounts: Accounts;
   readonly membership: Membership;
+  readonly profiles: Profiles;
   readonly log: Log;
 };
 
@@ -26,8 +28,9 @@ export class Deactivation {
    * hides what the user wrote from those who come later.
    */
   async deactivate(userId: UserId, options: { isErased: boolean }): Promise<void> {
-    const { db, accounts, membership, log } = this.#deps;
+    const { db, accounts, membership, profiles, log } = this.#deps;
     await accounts.close(userId, options);
+    await profiles.forget(userId);
     const memberships = await listMembershipsOfUser(db, userId);
     const toLeave = memberships.filter((row) => row.membership !== 'leave' && row.membership !== 'ban');
     for (const { roomId } of await listRoomsByNumber(

@@ -7,8 +7,9 @@ import { isValidLocalpart, isValidLocalUserId, localpartOf, type ServerName, typ
 import { ipKey, type RateLimiter } from '../http/limits.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
-import { insertFirstProfile, insertUser, listUsersIgnoringCase } from '../storage/accounts.ts';
+import { insertUser, listUsersIgnoringCase } from '../storage/accounts.ts';
 import { type Database, UniqueViolation } from '../storage/database.ts';
+import { insertFirstProfile } from '../storage/profiles.ts';
 import type { Statement } from '../storage/sql.ts';
 import type { Devices, DeviceWish, Session } from './devices.ts';
 import type { Passwords } from './passwords.ts';

@@ -79,18 +79,3 @@ export function deactivateUser(userId: UserId, isErased: boolean): Statement {
       is_erased = case when is_erased = 1 then 1 else ${isErased} end
     where user_id = ${userId}`;
 }
-
-/** Stores what a new account is called; does nothing where it has a profile. */
-export function insertFirstProfile(userId: UserId, displayName: string): Statement {
-  return sql`insert into profiles (user_id, fields) values (${userId}, ${JSON.stringify({ displayname: displayName })})
-    on conflict (user_id) do nothing`;
-}
-
-/** The fields of a user's profile, as JSON text. */
-export async function findProfileText(db: Reader, userId: UserId): Promise<string | undefined> {
-  return (await db.first<{ fields: string }>(sql`select fields from profiles where user_id = ${userId}`))?.fields;
-}
-
-export function deleteProfile(userId: UserId): Statement {
-  return sql`delete from profiles where user_id = ${userId}`;
-}

@@ -20,6 +20,7 @@ import { loginEndpoints } from './login.ts';
 import { logoutEndpoints } from './logout.ts';
 import { messagePaginationEndpoints } from './message-pagination.ts';
 import { passwordManagementEndpoints } from './password-management.ts';
+import { profileEndpoints } from './profile.ts';
 import { pushruleEndpoints } from './pushrules.ts';
 import { readMarkerEndpoints } from './read-markers.ts';
 import { receiptEndpoints } from './receipts.ts';
@@ -55,6 +56,7 @@ const modules = [
   logoutEndpoints,
   messagePaginationEndpoints,
   passwordManagementEndpoints,
+  profileEndpoints,
   pushruleEndpoints,
   readMarkerEndpoints,
   receiptEndpoints,
