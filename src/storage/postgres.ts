@@ -2,6 +2,7 @@
 import pg from 'pg';
 import { type Batch, CommitQueue } from './commit-queue.ts';
 import { type Database, type Row, type Tx, UniqueViolation } from './database.ts';
+import { fromPostgresText } from './postgres-text.ts';
 import { postgresValues, type Statement, textOf } from './sql.ts';
 
 export type PostgresOptions = {
@@ -16,10 +17,15 @@ const UNIQUE_VIOLATION = '23505';
 /** An advisory lock that says: a Myelin process writes to this database. Any number will do, it only must not change. */
 const PROCESS_LOCK = 7_301_119_221;
 
-// 64-bit integers arrive as text. All of ours stay below 2^53.
+const INT8 = 20;
+const TEXT = 25;
+
 const types = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    oid === 20 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
+    // 64-bit integers arrive as text. All of ours stay below 2^53.
+    if (oid === INT8) return Number;
+    return oid === TEXT ? fromPostgresText : pg.types.getTypeParser(oid, format);
+  }) as typeof pg.types.getTypeParser,
 };
 
 function toError(error: unknown): Error {

@@ -1,4 +1,5 @@
 /** One SQL text for both databases: a tagged template whose holes become bound values. */
+import { toPostgresText } from './postgres-text.ts';
 
 export type SqlValue = string | number | null | Uint8Array;
 
@@ -71,8 +72,11 @@ export function sqliteValues(statement: Statement): SqlValue[] {
 /** The bound values of a statement for PostgreSQL, in which a list travels as an array. */
 export function postgresValues(statement: Statement): unknown[] {
   return statement.holes.map((hole) => {
-    if (hole instanceof AnyOf) return hole.values;
+    if (hole instanceof AnyOf) return hole.values.map((value) => (isText(value) ? toPostgresText(value) : value));
     if (typeof hole === 'boolean') return Number(hole);
+    if (isText(hole)) return toPostgresText(hole);
     return hole instanceof Uint8Array && !Buffer.isBuffer(hole) ? Buffer.from(hole) : hole;
   });
 }
+
+const isText = (value: unknown): value is string => typeof value === 'string';
