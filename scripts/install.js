@@ -1,4 +1,4 @@
-/** Installs the packages of the lock file, with npm's own progress on the terminal. Runs on an old Node. */
+/** Installs the packages of the lock file. Runs on an old Node. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,10 +19,14 @@ export function isInstalled() {
 export function install() {
   console.log('Installing packages: npm ci (about half a minute, once)');
   // No package that the server uses needs its install script.
-  const { status, error } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=http'], {
-    cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
+  const { status, error } = spawnSync(
+    'npm',
+    ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+    {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    },
+  );
   if (error !== undefined) console.error(`npm cannot be started: ${error.message}`);
   if (status !== 0) {
     console.error('Installing failed; what npm says above tells why. Run npm start again to go on.');

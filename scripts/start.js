@@ -55,22 +55,35 @@ if (!hasOwnConfig && !existsSync(config)) {
   console.log(`Made a configuration for this machine: ${shownConfig}`);
 }
 
+/** Whether a server answers here. */
+function isAnswering() {
+  return new Promise((resolve) => {
+    const request = get('http://localhost:8008/_matrix/client/versions', (reply) => {
+      reply.resume();
+      resolve(true);
+    });
+    request.on('error', () => resolve(false));
+  });
+}
+
 /** Says where the server is, at its first answer. */
-function announce() {
-  const request = get('http://localhost:8008/_matrix/client/versions', (reply) => {
-    reply.resume();
-    console.log(`
+async function announce() {
+  if (!(await isAnswering())) {
+    setTimeout(announce, LOOK_EVERY_MS).unref();
+    return;
+  }
+  console.log(`
 Myelin is ready.
 
-    Web client and API    http://localhost:8008/ and https://localhost:8448/ (self-signed)
-    Make a first user     node bin/register_new_matrix_user.js -c ${shownConfig}
+    For Matrix clients    http://localhost:8008/ and https://localhost:8448/ (self-signed)
+    Make a first user     npx register_new_matrix_user -c ${shownConfig}
     Configuration         ${shownConfig}
     Stop                  Ctrl-C
 `);
-  });
-  request.on('error', () => setTimeout(announce, LOOK_EVERY_MS).unref());
 }
 
+// Another server on our port would be announced as ours.
+const isPortTaken = !hasOwnConfig && (await isAnswering());
 console.log('Starting.');
 become(nodePath(), [myelin, ...(hasOwnConfig ? [] : ['-c', config]), ...args]);
-if (!hasOwnConfig) announce();
+if (!hasOwnConfig && !isPortTaken) announce();

@@ -10,6 +10,7 @@ import { removePidFile, runningPid, writePidFile } from './pid-file.ts';
 import { complain } from './terminal.ts';
 
 const CLOSE_TIMEOUT_MS = 4500;
+const SAME_WISH_MS = 1000;
 
 export type RunOptions = {
   readonly configPaths: readonly string[];
@@ -77,11 +78,14 @@ type Running = { close(): Promise<void>; reload(): void | Promise<void> };
 
 function listenToSignals({ root, options, running }: { root: LogRoot; options: RunOptions; running: Running }): void {
   const { log } = root;
-  let isClosing = false;
+  let closingSinceMs: number | null = null;
   const close = async (signal: string): Promise<void> => {
-    // Whoever asks twice does not want to wait.
-    if (isClosing) process.exit(0);
-    isClosing = true;
+    if (closingSinceMs !== null) {
+      // Whoever asks twice does not want to wait. But Ctrl-C comes twice at once where a launcher passes it on.
+      if (performance.now() - closingSinceMs > SAME_WISH_MS) end(0);
+      return;
+    }
+    closingSinceMs = performance.now();
     log.info(`Closing (${signal}).`);
     const timer = setTimeout(() => {
       log.warn('Not all could be closed in time; ending anyway.');

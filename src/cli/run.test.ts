@@ -121,6 +121,19 @@ test('in the foreground TERM ends the server with exit code 0, and its log is on
   assert.equal(existsSync(join(cwd, 'homeserver.pid')), false);
 });
 
+test('Ctrl-C that comes twice at once, as through a launcher, still ends the server in order', async (t) => {
+  const { cwd, answers } = await setUp(t);
+  const { child, ended, output } = await startInForeground(t, cwd, answers);
+
+  child.kill('SIGINT');
+  child.kill('SIGINT');
+  await until(() => /Closing/.test(output()));
+  child.kill('SIGINT');
+
+  assert.equal(await ended, 0);
+  assert.match(output(), /Closed\.\n$/);
+});
+
 test('-v shows debug lines of the request, and never a token', async (t) => {
   const { cwd, port, answers } = await setUp(t);
   const { child, ended, output } = await startInForeground(t, cwd, answers, '-vv');
