@@ -14,6 +14,7 @@ import type { Random } from '../kit/random.ts';
 import { AuthGraphs } from '../rooms/auth-graph.ts';
 import { ClientViews } from '../rooms/client-view.ts';
 import { EventStore } from '../rooms/event-store.ts';
+import { IgnoredUsers } from '../rooms/ignored-users.ts';
 import { RoomReader } from '../rooms/read.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import { Snapshots } from '../rooms/snapshots.ts';
@@ -158,7 +159,8 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     stream,
     roomsBytesMax: ROOMS_BYTES_MAX,
   });
-  const reader = new RoomReader({ db, rooms, events, snapshots, stream });
+  const ignored = new IgnoredUsers({ db, stream });
+  const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored });
   const views = new ClientViews({ events, snapshots, clock });
   const profiles = new Profiles({
     db,
@@ -208,10 +210,11 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     events,
     userRooms: new UserRoomsCache({ db, stream }),
     roomViews: new RoomViews(
-      { db, reader, events, snapshots, views },
+      { db, reader, events, snapshots, views, ignored },
       { timelineMax: config.rooms.filterTimelineLimit === -1 ? null : config.rooms.filterTimelineLimit },
     ),
-    unread: new UnreadCounts({ db, stream, events }),
+    unread: new UnreadCounts({ db, stream, events, ignored }),
+    ignored,
   });
 
   const resources = resourcesOf({

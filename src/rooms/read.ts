@@ -8,6 +8,7 @@ import { listEventsBackwards, listEventsForwards } from '../storage/events.ts';
 import { findMembership, type Membership } from '../storage/room-state.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 import type { EventStore } from './event-store.ts';
+import { type IgnoredUsers, isHushed } from './ignored-users.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { Rooms } from './rooms.ts';
 import type { Snapshots } from './snapshots.ts';
@@ -34,10 +35,19 @@ const SCAN_MAX = 1000;
 /** How many changes of one membership are looked at for a join: bans and unbans can follow each other for ever. */
 const MEMBER_STEPS_MAX = 100;
 
-export class RoomReader {
-  readonly #deps: { db: Database; rooms: Rooms; events: EventStore; snapshots: Snapshots; stream: Stream };
+export type RoomReaderDeps = {
+  readonly db: Database;
+  readonly rooms: Rooms;
+  readonly events: EventStore;
+  readonly snapshots: Snapshots;
+  readonly stream: Stream;
+  readonly ignored: IgnoredUsers;
+};
 
-  constructor(deps: { db: Database; rooms: Rooms; events: EventStore; snapshots: Snapshots; stream: Stream }) {
+export class RoomReader {
+  readonly #deps: RoomReaderDeps;
+
+  constructor(deps: RoomReaderDeps) {
     this.#deps = deps;
   }
 
@@ -191,7 +201,10 @@ export class RoomReader {
     return { live, event };
   }
 
-  /** Shown events with `after < position <= upTo`, the newest `limit` of them, oldest first, and whether there are more. */
+  /**
+   * Shown events with `after < position <= upTo`, the newest `limit` of them, oldest first, and whether there are more.
+   * For who may see them all and ignores nobody.
+   */
   async newest(
     live: LiveRoom,
     after: StreamPosition,
@@ -225,7 +238,8 @@ export class RoomReader {
 
   /**
    * A page of visible history from a position, at most `limit` events. Backwards: those at or before it; forwards:
-   * those behind it. Looks at a bounded number of events, then gives what it found and where to go on.
+   * those behind it. Leaves out what those wrote whom the user ignores. Looks at a bounded number of events, then gives
+   * what it found and where to go on.
    */
   async page(
     live: LiveRoom,
@@ -240,6 +254,7 @@ export class RoomReader {
     },
   ): Promise<TimelinePage> {
     const { db, events: store, stream } = this.#deps;
+    const ignored = await this.#deps.ignored.of(userId);
     const found: StoredEvent[] = [];
     let from = Math.min(ask.from, stream.current);
     for (let scanned = 0; scanned < SCAN_MAX && found.length < ask.limit; ) {
@@ -251,7 +266,7 @@ export class RoomReader {
       const events = await store.fromRows(rows);
       const visible = await this.filterVisible(live, events, userId);
       for (const event of visible) {
-        if (!ask.matches(event)) continue;
+        if (isHushed(event, ignored) || !ask.matches(event)) continue;
         found.push(event);
         if (found.length < ask.limit) continue;
         // More may follow: the next page begins beside the last event given.

@@ -6,6 +6,7 @@ import type { JsonObject } from '../core/json-value.ts';
 import { stateKeyTuple } from '../core/pdu.ts';
 import type { ClientViews, ViewReader } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
+import type { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { Snapshots } from '../rooms/snapshots.ts';
@@ -15,15 +16,20 @@ import type { Database } from '../storage/database.ts';
 import { listEventsBackwards } from '../storage/events.ts';
 import type { StreamPosition } from '../stream/stream.ts';
 
+/** The specification's name, and the one from before that the JavaScript SDK still asks for and looks under. */
+export type StateAfterName = 'state_after' | 'org.matrix.msc4222.state_after';
+
 export type RoomAsk = {
   readonly live: LiveRoom;
   readonly reader: ViewReader;
   readonly filter: SyncFilter;
   /** null: everything, as for a room that is new to the client. */
   readonly since: StreamPosition | null;
+  /** Up to where the client knows the log, of this room or not; null where it begins. */
+  readonly clientSince: StreamPosition | null;
   readonly upTo: StreamPosition;
   readonly wantsFullState: boolean;
-  readonly usesStateAfter: boolean;
+  readonly stateAfter: StateAfterName | null;
   /** True where all events behind `since` are the reader's to see: joined the whole time. */
   readonly seesAll: boolean;
 };
@@ -32,7 +38,7 @@ export type RoomHistory = {
   readonly timelineText: string;
   readonly stateText: string;
   /** The key under which state travels. */
-  readonly stateKey: 'state' | 'state_after';
+  readonly stateKey: 'state' | StateAfterName;
   readonly hasEvents: boolean;
   readonly hasState: boolean;
   /** True where members came or went, or the client knows nothing of them. */
@@ -42,14 +48,20 @@ export type RoomHistory = {
 const TIMELINE_DEFAULT = 10;
 const TIMELINE_MAX = 1000;
 
+export type RoomViewsDeps = {
+  readonly db: Database;
+  readonly reader: RoomReader;
+  readonly events: EventStore;
+  readonly snapshots: Snapshots;
+  readonly views: ClientViews;
+  readonly ignored: IgnoredUsers;
+};
+
 export class RoomViews {
-  readonly #deps: { db: Database; reader: RoomReader; events: EventStore; snapshots: Snapshots; views: ClientViews };
+  readonly #deps: RoomViewsDeps;
   readonly #timelineMax: number;
 
-  constructor(
-    deps: { db: Database; reader: RoomReader; events: EventStore; snapshots: Snapshots; views: ClientViews },
-    options: { timelineMax: number | null },
-  ) {
+  constructor(deps: RoomViewsDeps, options: { timelineMax: number | null }) {
     this.#deps = deps;
     this.#timelineMax = options.timelineMax ?? TIMELINE_MAX;
   }
@@ -77,7 +89,7 @@ export class RoomViews {
     return {
       timelineText: `{${events},${limited},${prevBatch}}`,
       stateText: `{"events":[${await render(state)}]}`,
-      stateKey: ask.usesStateAfter ? 'state_after' : 'state',
+      stateKey: ask.stateAfter ?? 'state',
       hasEvents: timeline.events.length > 0 || timeline.isLimited,
       hasState: state.length > 0,
       membersChanged:
@@ -88,6 +100,25 @@ export class RoomViews {
   }
 
   async #timeline(ask: RoomAsk): Promise<Timeline> {
+    const timeline = await this.#newest(ask);
+    return timeline.isLimited || !(await this.#isOlderThanTheClientKnows(ask))
+      ? timeline
+      : { ...timeline, isLimited: true };
+  }
+
+  /**
+   * Whether a room that is new to a client existed before: then its timeline does not adjoin what the client may have
+   * of an earlier stay, however short it is.
+   */
+  async #isOlderThanTheClientKnows({ live, since, clientSince }: RoomAsk): Promise<boolean> {
+    if (since !== null || clientSince === null) return false;
+    const createNo = live.currentNo('m.room.create', '');
+    if (createNo === null) return false;
+    const { position } = (await this.#deps.events.get(createNo)).row;
+    return position === null || position <= clientSince;
+  }
+
+  async #newest(ask: RoomAsk): Promise<Timeline> {
     const { live, filter, since, upTo, reader } = ask;
     const wanted = filter.room.timeline;
     const limit = Math.min(wanted.limit ?? TIMELINE_DEFAULT, this.#timelineMax);
@@ -95,7 +126,8 @@ export class RoomViews {
     if (wanted.isNothing || limit === 0 || !wanted.allowsRoom(live.roomId)) {
       return { events: [], isLimited: false, before: upTo, gapFrom: since };
     }
-    if (wanted.isEverything && ask.seesAll) {
+    const ignored = await this.#deps.ignored.of(reader.userId);
+    if (wanted.isEverything && ask.seesAll && ignored.size === 0) {
       const { events, isLimited } = await this.#deps.reader.newest(live, after, upTo, limit);
       return { events, isLimited, before: events.length > 0 ? events[0]!.position - 1 : upTo, gapFrom: since };
     }
@@ -119,7 +151,7 @@ export class RoomViews {
     if (wanted.isNothing || !wanted.allowsRoom(live.roomId)) return [];
     const isFull = since === null || ask.wantsFullState;
     // Joined all the time and nothing left out: the timeline itself carries all state.
-    if (!isFull && !timeline.isLimited && filter.room.timeline.isEverything && !ask.usesStateAfter) {
+    if (!isFull && !timeline.isLimited && filter.room.timeline.isEverything && ask.stateAfter === null) {
       return wanted.lazyLoadMembers ? this.#membersOf(ask, timeline, wanted, new Set()) : [];
     }
     const eventNos = await this.#stateNos(ask, timeline, isFull);
@@ -165,7 +197,7 @@ export class RoomViews {
     const endSnapshot = await this.#snapshotAt(live, ask.upTo);
     if (endSnapshot === null) return [];
     // Where state travels as it is after the timeline, the timeline's own state events count as well.
-    const target = ask.usesStateAfter || first === undefined ? null : first;
+    const target = ask.stateAfter !== null || first === undefined ? null : first;
     const changes = new Map<number, number | null>();
     if (target !== null && target.row.snapshotNo !== null) {
       for (const { keyNo, after } of await this.#deps.snapshots.difference(
@@ -200,7 +232,7 @@ export class RoomViews {
     }
     const isBeforeGap = (event: StoredEvent): boolean => event.row.position !== null && event.position <= ask.since!;
     const events = await this.#deps.events.list([...changed.values()].filter((eventNo) => eventNo !== null));
-    return events.filter((event) => !isBeforeGap(event) || ask.usesStateAfter).map((event) => event.eventNo);
+    return events.filter((event) => !isBeforeGap(event) || ask.stateAfter !== null).map((event) => event.eventNo);
   }
 
   /** The snapshot that stood at a position. */

@@ -9,6 +9,7 @@ import { JsonText } from '../http/endpoint.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { ViewReader } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
+import type { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { formatSyncToken } from '../rooms/sync-token.ts';
@@ -19,7 +20,7 @@ import { listMembershipChanges, type MembershipRow } from '../storage/room-state
 import type { ChangeIndex } from '../stream/change-index.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 import type { Typing } from '../stream/typing.ts';
-import type { RoomViews } from './room-view.ts';
+import type { RoomViews, StateAfterName } from './room-view.ts';
 import type { UnreadCounts } from './unread-counts.ts';
 import type { UserRoomsCache } from './user-rooms.ts';
 
@@ -30,7 +31,8 @@ export type SyncAsk = {
   readonly since: StreamPosition | null;
   readonly timeoutMs: number;
   readonly wantsFullState: boolean;
-  readonly usesStateAfter: boolean;
+  /** The name under which the client wants state as it is after the timeline; null for state before it. */
+  readonly stateAfter: StateAfterName | null;
   readonly signal: AbortSignal;
 };
 
@@ -45,6 +47,7 @@ export type SyncDeps = {
   readonly userRooms: UserRoomsCache;
   readonly roomViews: RoomViews;
   readonly unread: UnreadCounts;
+  readonly ignored: IgnoredUsers;
 };
 
 /** The longest that a client may wait. */
@@ -170,20 +173,23 @@ export class Sync {
     if (!isNew) return;
     if (row.membership === 'invite' || row.membership === 'knock') {
       const member = await this.#deps.events.get(row.eventNo);
+      if ((await this.#deps.ignored.of(ask.reader.userId)).has(member.pdu.sender)) return;
       const stripped = await this.#deps.roomViews.stripped(live, ask.reader.userId, member);
       sections[row.membership].push(`${name}:{"${row.membership}_state":${stripped}}`);
       return;
     }
-    // Rooms left long ago are told of only where the client asks for them.
-    if (row.isForgotten || (ask.since === null && !ask.filter.room.includeLeave)) return;
+    // Rooms left long ago are told of only where the client asks for them, and not if they are forgotten. A leaving that
+    // is news is told: the user's other devices would keep the room for ever.
+    if (ask.since === null && (row.isForgotten || !ask.filter.room.includeLeave)) return;
     const history = await this.#deps.roomViews.history({
       live,
       reader: ask.reader,
       filter: ask.filter,
       since: before.get(row.roomNo) === 'join' ? ask.since : null,
+      clientSince: ask.since,
       upTo: row.position,
       wantsFullState: ask.wantsFullState,
-      usesStateAfter: ask.usesStateAfter,
+      stateAfter: ask.stateAfter,
       seesAll: false,
     });
     const data = this.#roomAccountData(ask, live, accountData);
@@ -210,9 +216,10 @@ export class Sync {
       reader: ask.reader,
       filter: ask.filter,
       since,
+      clientSince: ask.since,
       upTo,
       wantsFullState: ask.wantsFullState,
-      usesStateAfter: ask.usesStateAfter,
+      stateAfter: ask.stateAfter,
       seesAll: !isNew,
     });
     const ephemeral = await this.#ephemeral(ask, live, since, upTo);
@@ -312,7 +319,11 @@ function receiptContent(receipts: readonly ReceiptRow[], reader: UserId): string
     content[receipt.eventId] ??= {};
     const byType = content[receipt.eventId]!;
     byType[receipt.type] ??= {};
-    byType[receipt.type]![receipt.userId] = {
+    const ofUsers = byType[receipt.type]!;
+    const known = ofUsers[receipt.userId];
+    // There is room for one of a user at one event: that without a thread says more (MSC4102).
+    if (receipt.threadId !== '' && known !== undefined && known.thread_id === undefined) continue;
+    ofUsers[receipt.userId] = {
       ts: receipt.tsMs,
       ...(receipt.threadId === '' ? {} : { thread_id: receipt.threadId }),
     };

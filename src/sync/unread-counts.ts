@@ -10,6 +10,7 @@ import { readPowerLevels } from '../core/power-levels.ts';
 import { type CompiledRules, compileRules, evaluatePush, PushEvent } from '../core/push-evaluation.ts';
 import { NO_PUSH_RULES, pushRuleSet, type StoredPushRules } from '../core/push-rules.ts';
 import type { EventStore } from '../rooms/event-store.ts';
+import { type IgnoredUsers, isHushed } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
 import { findPushRules } from '../storage/account-data.ts';
@@ -47,13 +48,13 @@ const STORE_AFTER = 200;
 const BEHIND_MAX = 20_000;
 
 export class UnreadCounts {
-  readonly #deps: { db: Database; stream: Stream; events: EventStore };
+  readonly #deps: { db: Database; stream: Stream; events: EventStore; ignored: IgnoredUsers };
   readonly #kept = new LRUCache<string, Kept>({ max: 50_000 });
   readonly #rules = new LRUCache<UserId, CompiledRules>({ max: 20_000 });
   /** Events made ready for judging, shared by all readers. */
   readonly #pushEvents = new LRUCache<number, PushEvent>({ max: 2_000 });
 
-  constructor(deps: { db: Database; stream: Stream; events: EventStore }) {
+  constructor(deps: { db: Database; stream: Stream; events: EventStore; ignored: IgnoredUsers }) {
     this.#deps = deps;
     deps.stream.listen((change) => {
       if (change.kind === 'push-rules' && change.about !== null) this.#rules.delete(change.about);
@@ -138,12 +139,13 @@ export class UnreadCounts {
   async #countOn(live: LiveRoom, userId: UserId, kept: Kept, upTo: StreamPosition): Promise<void> {
     const { db, events: store } = this.#deps;
     const rules = await this.#rulesOf(userId);
+    const ignored = await this.#deps.ignored.of(userId);
     let judged = 0;
     const judge = async (events: readonly StoredEvent[]): Promise<void> => {
       const displayName = await this.#displayName(live, userId);
       for (const event of events) {
         judged++;
-        if (event.isShown) await this.#tally(live, kept, rules, event, displayName);
+        if (event.isShown && !isHushed(event, ignored)) await this.#tally(live, kept, rules, event, displayName);
       }
     };
     if (kept.countedTo >= live.recentFloor) {

@@ -12,6 +12,7 @@ import { seededRandom } from '../kit/random.ts';
 import type { Draft } from '../rooms/append.ts';
 import { AuthGraphs } from '../rooms/auth-graph.ts';
 import { EventStore } from '../rooms/event-store.ts';
+import { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import { RoomReader } from '../rooms/read.ts';
 import { Rooms } from '../rooms/rooms.ts';
@@ -51,7 +52,9 @@ export async function startEngine(db: Database): Promise<Engine> {
     signingKey: SIGNING_KEY,
     roomsBytesMax: 64_000_000,
   });
-  return { clock, stream, events, snapshots, rooms, reader: new RoomReader({ db, rooms, events, snapshots, stream }) };
+  const ignored = new IgnoredUsers({ db, stream });
+  const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored });
+  return { clock, stream, events, snapshots, rooms, reader };
 }
 
 /** A state event's draft. */
