@@ -13,7 +13,8 @@ import type { EventId, RoomId, UserId } from './ids.ts';
 import type { JsonObject } from './json-value.ts';
 import { type Pdu, type StateKeyTuple, type StateLookup, type StateMap, stateKeyTuple } from './pdu.ts';
 import { findRoomRules, type RoomRules } from './room-versions.ts';
-import { type ResolutionInput, resolveState } from './state-resolution.ts';
+import { resolveState } from './state-resolution.ts';
+import type { ResolutionInput } from './state-resolution-input.ts';
 
 export type FixtureDraft = {
   readonly type: string;

@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto';
 import type { Pdu, StateKeyTuple, StateLookup } from './pdu.ts';
 import { stateKeyTuple } from './pdu.ts';
-import type { CheckedInput, Resolution } from './state-resolution.ts';
+import type { CheckedInput, Resolution } from './state-resolution-input.ts';
 
 type Candidates = { readonly tuple: StateKeyTuple; readonly pdus: readonly Pdu[] };
 

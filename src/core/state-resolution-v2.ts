@@ -10,7 +10,7 @@ import { Mainline } from './mainline.ts';
 import type { Pdu, StateKeyTuple, StateLookup } from './pdu.ts';
 import { stateKeyTuple } from './pdu.ts';
 import { readPowerLevels } from './power-levels.ts';
-import type { CheckedInput, Resolution } from './state-resolution.ts';
+import type { CheckedInput, Resolution } from './state-resolution-input.ts';
 
 export function resolveV2(input: CheckedInput): Resolution {
   const fullConflicted = fullConflictedSet(input);

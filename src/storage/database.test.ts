@@ -4,11 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { sharedPostgres } from '../../test/support/postgres.ts';
-import { handClock } from '../kit/clock.ts';
-import { Stream } from '../stream/stream.ts';
 import { type Database, UniqueViolation } from './database.ts';
 import { MIGRATIONS, type MigratableDatabase, migrate, SCHEMA_VERSION } from './migrations.ts';
-import { openDatabase } from './open.ts';
 import { openPostgres } from './postgres.ts';
 import { anyOf, sql } from './sql.ts';
 import { openSqlite } from './sqlite.ts';
@@ -185,41 +182,4 @@ test('a PostgreSQL database with a wrong collation is refused with the cure', as
     openPostgres({ connection: { connectionString: url.href } }),
     /encoding SQL_ASCII, it must be UTF8\. Make it anew: CREATE DATABASE/,
   );
-});
-
-test('a position becomes visible only when all before it are, however late they commit', async () => {
-  const db = await openDatabase({ kind: 'sqlite', path: ':memory:' }, silent);
-  const stream = await Stream.open({ db, clock: handClock() });
-  const seen: number[] = [];
-  stream.listen((change) => seen.push(change.position));
-  const slow = stream.issue();
-  const quick = stream.issue();
-  const change = { kind: 'receipt', roomNo: 1, about: null, users: [] } as const;
-
-  stream.publish({ ...change, position: quick });
-  assert.ok(stream.current < slow);
-  assert.deepEqual(seen, []);
-  stream.publish({ ...change, position: slow });
-
-  assert.equal(stream.current, quick);
-  assert.deepEqual(seen, [slow, quick]);
-  await db.close();
-});
-
-test('positions go on behind those of an earlier start, also when it was killed', async (t) => {
-  for (const kind of await eachKind(t)) {
-    const db = await kind.open();
-    await migrate(db, silent);
-    const first = await Stream.open({ db, clock: handClock() });
-    const last = first.issue();
-    const backwards = first.issueBackwards();
-    await db.close();
-
-    const again = await kind.reopen();
-    const second = await Stream.open({ db: again, clock: handClock() });
-
-    assert.ok(second.current >= last);
-    assert.ok(second.issueBackwards() < backwards);
-    await again.close();
-  }
 });

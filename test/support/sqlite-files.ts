@@ -17,9 +17,11 @@ function isSqlite(path: string): boolean {
 
 /** The paths of all SQLite databases directly in a directory. */
 export function sqliteFilesIn(dir: string): string[] {
-  return readdirSync(dir, { withFileTypes: true })
-    // A lock file only says that a process is at work on the database beside it.
-    .filter((entry) => entry.isFile() && !entry.name.endsWith('.lock'))
-    .map((entry) => join(dir, entry.name))
-    .filter(isSqlite);
+  return (
+    readdirSync(dir, { withFileTypes: true })
+      // A lock file only says that a process is at work on the database beside it.
+      .filter((entry) => entry.isFile() && !entry.name.endsWith('.lock'))
+      .map((entry) => join(dir, entry.name))
+      .filter(isSqlite)
+  );
 }

@@ -32,7 +32,11 @@ export const syncEndpoints = ({ filters, sync }: { filters: Filters; sync: Sync 
         since: query.since === undefined || query.since === '' ? null : parseSyncToken(query.since),
         timeoutMs: query.timeout ?? 0,
         wantsFullState: query.full_state ?? false,
-        usesStateAfter: query.use_state_after ?? query['org.matrix.msc4222.use_state_after'] ?? false,
+        stateAfter: query.use_state_after
+          ? 'state_after'
+          : query['org.matrix.msc4222.use_state_after']
+            ? 'org.matrix.msc4222.state_after'
+            : null,
         signal: request.signal,
       });
     },
