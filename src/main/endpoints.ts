@@ -3,12 +3,16 @@ import { type AdminServices, adminEndpoints } from '../api/admin/index.ts';
 import { healthEndpoints, metricsEndpoints } from '../api/admin/server-facts.ts';
 import { type ClientServices, clientEndpoints } from '../api/client/index.ts';
 import { type WellKnownFacts, wellKnownEndpoints } from '../api/well-known/index.ts';
+import { type LandingFacts, landingEndpoints } from '../api/well-known/landing-page.ts';
 import type { Endpoint } from '../http/endpoint.ts';
 import type { Resource } from '../http/router.ts';
 import type { Metrics } from '../kit/metrics.ts';
 
 /** All that endpoints use. Each module is typed to take from it only what it names. */
-export type EndpointServices = AdminServices & ClientServices & WellKnownFacts & { readonly metrics: Metrics | null };
+export type EndpointServices = AdminServices &
+  ClientServices &
+  WellKnownFacts &
+  LandingFacts & { readonly metrics: Metrics | null };
 
 /** The endpoints as listeners serve them. */
 export function resourcesOf(services: EndpointServices): Resource[] {
@@ -16,6 +20,7 @@ export function resourcesOf(services: EndpointServices): Resource[] {
     { name: 'client', hasCors: true, endpoints: clientEndpoints(services) },
     { name: 'admin', hasCors: true, endpoints: adminEndpoints(services) },
     { name: 'well-known', hasCors: true, endpoints: wellKnownEndpoints(services) },
+    { name: 'static', hasCors: false, endpoints: landingEndpoints(services) },
     { name: 'metrics', hasCors: false, endpoints: metricsEndpoints(services) },
     { name: 'health', hasCors: true, endpoints: healthEndpoints() },
   ];

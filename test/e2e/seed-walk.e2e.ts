@@ -282,6 +282,9 @@ myelin \\
     const plain = JSON.parse(await typeWell(`curl -s http://localhost:${plainPort}/_matrix/client/versions`));
     assert.ok(secure.versions.includes('v1.1'));
     assert.deepEqual(plain, secure);
+    const page = await typeWell(`curl -ksL https://localhost:${tlsPort}/`);
+    assert.match(page, /^<!doctype html>[\s\S]*Myelin is running/);
+    assert.ok(page.includes(`@you:${NAME}`));
   });
 
   prove('L173', 'registration of new users is off by default', async () => {
