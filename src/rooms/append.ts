@@ -53,6 +53,7 @@ export type Arrival = {
 
 export type ArrivalVerdict = {
   readonly eventId: EventId;
+  /** An event of another room is `rejected` and not stored; every other one is stored with its standing. */
   readonly standing: Standing;
   readonly reason: string | null;
   /** True where we had it before. */
@@ -295,6 +296,10 @@ async function appendArrival(
   const { pdu } = arrival;
   // 1. know
   const known = (await deps.events.findById(pdu.eventId)) ?? null;
+  if (await isOfAnotherRoom(deps, work, arrival, known)) {
+    const reason = 'the event, or one that it stands on, is of another room';
+    return { eventId: pdu.eventId, standing: 'rejected', reason, isKnown: false };
+  }
   if (
     known !== null &&
     (known.row.position !== null || arrival.kind === 'outlier' || known.row.standing === 'rejected')
@@ -302,7 +307,8 @@ async function appendArrival(
     return { eventId: pdu.eventId, standing: known.row.standing, reason: known.row.reason, isKnown: true };
   }
   const authById = await deps.events.findManyById(pdu.authEvents);
-  const authEvents = [...authById.values()];
+  // One that is named twice counts twice: the auth rules refuse that.
+  const authEvents = pdu.authEvents.flatMap((eventId) => authById.get(eventId) ?? []);
   // 2. check: against its own auth events
   const createNo = live.currentNo('m.room.create', '');
   const create = createNo === null ? null : (await work.events([createNo]))[0]!;
@@ -312,7 +318,7 @@ async function appendArrival(
   const authPdus = authEvents.map((event) => event.pdu);
   const options = { hasAuthorisingSignature: () => arrival.hasAuthorisingSignature ?? false };
   let verdict: Verdict =
-    authEvents.length < new Set(pdu.authEvents).size
+    authEvents.length < pdu.authEvents.length
       ? reject('an auth event is missing')
       : checkAuthEvents(live.rules, pdu, authPdus, isRejected, create?.pdu);
   const withCreate = create === null ? authEvents : [create, ...authEvents];
@@ -356,6 +362,22 @@ async function appendArrival(
     reason,
   });
   return { eventId: pdu.eventId, standing, reason, isKnown: false };
+}
+
+/**
+ * Whether an event, or what it stands on, is of another room. Such an event has no place in this graph, and is not even
+ * kept (threat A5). Auth events are judged by the rules.
+ */
+async function isOfAnotherRoom(
+  deps: AppendDeps,
+  work: RoomWork,
+  { pdu, stateBefore: given }: Arrival,
+  known: StoredEvent | null,
+): Promise<boolean> {
+  const { roomId, roomNo } = work.live;
+  if (pdu.roomId !== roomId || (known !== null && known.row.roomNo !== roomNo)) return true;
+  const below = await deps.events.findManyById([...pdu.prevEvents, ...(given?.values() ?? [])]);
+  return [...below.values()].some(({ row }) => row.roomNo !== roomNo);
 }
 
 /** The snapshot before an event: its lone parent's, or that of its parents resolved. null only for a create event. */
