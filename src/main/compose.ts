@@ -8,6 +8,7 @@ import type { ServerGuard } from '../http/guard.ts';
 import { type RateLimit, RateLimiter } from '../http/limits.ts';
 import type { RouterOptions } from '../http/router.ts';
 import type { Clock } from '../kit/clock.ts';
+import { every } from '../kit/every.ts';
 import type { Log } from '../kit/log.ts';
 import type { Metrics } from '../kit/metrics.ts';
 import type { Random } from '../kit/random.ts';
@@ -40,6 +41,7 @@ import { RoomHistory } from '../services/room-history.ts';
 import { SharedSecretRegistration } from '../services/shared-secret-registration.ts';
 import { dummyStage, passwordStage, UserInteractiveAuth } from '../services/user-interactive-auth.ts';
 import type { Database } from '../storage/database.ts';
+import { deleteOnceKeysBefore } from '../storage/events.ts';
 import { ChangeIndex } from '../stream/change-index.ts';
 import type { Stream } from '../stream/stream.ts';
 import { Typing } from '../stream/typing.ts';
@@ -74,6 +76,10 @@ export type Composed = {
   stop(): Promise<void>;
 };
 
+const HOUR_MS = 3_600_000;
+/** How long a client may repeat a request with its transaction ID and get the first answer. */
+const ONCE_KEYS_KEPT_MS = 24 * HOUR_MS;
+
 /** Builds everything. */
 export function compose({ config, db, stream, signingKey, clock, random, log, metrics }: ComposeDeps): Composed {
   const { serverName } = config.server;
@@ -89,7 +95,11 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     clock,
     random,
     lastSeen,
-    lifetimeMs: shortest(sessions.nonrefreshableAccessTokenLifetimeMs, sessions.sessionLifetimeMs),
+    lifetimes: {
+      plainMs: shortest(sessions.nonrefreshableAccessTokenLifetimeMs, sessions.sessionLifetimeMs),
+      refreshableMs: shortest(sessions.refreshableAccessTokenLifetimeMs, sessions.sessionLifetimeMs),
+      refreshMs: sessions.refreshTokenLifetimeMs,
+    },
   });
   const devices = new Devices({ db, clock, random, accessTokens });
   const passwords = new Passwords({
@@ -217,6 +227,14 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     ignored,
   });
 
+  // Timed jobs
+  const stopForgetting = every(
+    clock,
+    HOUR_MS,
+    () => deleteOnceKeysBefore(db, clock.now() - ONCE_KEYS_KEPT_MS),
+    (error) => log.error('Old transaction IDs could not be forgotten.', { error }),
+  );
+
   const resources = resourcesOf({
     accessTokens,
     accountData,
@@ -262,7 +280,10 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
       log: httpLog(log),
       metrics,
     },
-    stop: () => lastSeen.flush(),
+    async stop(): Promise<void> {
+      stopForgetting();
+      await lastSeen.flush();
+    },
   };
 }
 

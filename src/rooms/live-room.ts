@@ -13,7 +13,7 @@ import type { StoredEvent } from './stored-event.ts';
 export type Extremity = { readonly eventNo: number; readonly depth: number; readonly snapshotNo: number | null };
 
 /** How many events of the newest history a live room keeps for its readers. */
-const RECENT_MAX = 50;
+const RECENT_MAX = 30;
 
 export class LiveRoom {
   readonly roomNo: number;
@@ -108,6 +108,6 @@ export class LiveRoom {
 
   /** About how many bytes of memory the room holds. */
   get sizeBytes(): number {
-    return 4000 + this.keys.length * 220 + this.members.size * 120;
+    return 4000 + RECENT_MAX * 4000 + this.keys.length * 220 + this.members.size * 120;
   }
 }

@@ -13,6 +13,7 @@ import {
   insertRedaction,
   markRedacted,
   placeEvent,
+  replaceForwardExtremity,
 } from '../storage/events.ts';
 import {
   deleteMembership,
@@ -108,15 +109,22 @@ export class RoomWork {
   /** Puts an event at the tips of the room's graph in place of those it follows. */
   moveExtremities(event: StoredEvent): void {
     const { live } = this;
+    const replacedNos: number[] = [];
     for (const prevId of event.pdu.prevEvents) {
       const extremity = live.extremities.get(prevId);
       if (extremity === undefined) continue;
       live.extremities.delete(prevId);
-      this.statements.push(deleteForwardExtremity(live.roomNo, extremity.eventNo));
+      replacedNos.push(extremity.eventNo);
     }
     const { eventNo, depth, snapshotNo } = event.row;
     live.extremities.set(event.eventId, { eventNo, depth, snapshotNo });
-    this.statements.push(insertForwardExtremity(live.roomNo, eventNo));
+    const [replacedNo, ...others] = replacedNos;
+    this.statements.push(
+      replacedNo === undefined
+        ? insertForwardExtremity(live.roomNo, eventNo)
+        : replaceForwardExtremity(live.roomNo, replacedNo, eventNo),
+      ...others.map((otherNo) => deleteForwardExtremity(live.roomNo, otherNo)),
+    );
   }
 
   /** Makes a key of the current state another event, or none, and carries memberships along. */

@@ -4,7 +4,7 @@ import { MatrixError, notFound } from '../core/errors.ts';
 import { roomIdOfCreate } from '../core/event-hash.ts';
 import type { RoomId, UserId } from '../core/ids.ts';
 import type { RoomRules } from '../core/room-versions.ts';
-import { findOnceKey, findRoom, insertOnceKey, insertRoom, type RoomRow } from '../storage/events.ts';
+import { findRoom, insertOnceKey, insertRoom, type RoomRow } from '../storage/events.ts';
 import type { Statement } from '../storage/sql.ts';
 import type { Stream } from '../stream/stream.ts';
 import {
@@ -17,11 +17,9 @@ import {
   settleCurrentState,
 } from './append.ts';
 import { LiveRoom } from './live-room.ts';
+import { type OnceKey, OnceKeys } from './once-keys.ts';
 import { RoomWork } from './room-work.ts';
 import type { StoredEvent } from './stored-event.ts';
-
-/** What makes a request of a client happen once only. */
-export type OnceKey = { readonly userId: UserId; readonly scope: string; readonly txnKey: string };
 
 type Held = {
   readonly live: LiveRoom;
@@ -39,11 +37,13 @@ export class Rooms {
   readonly #deps: RoomsDeps;
   readonly #held: LRUCache<RoomId, Held>;
   readonly #queues = new Map<RoomId, { last: Promise<unknown>; length: number }>();
+  readonly #onceKeys: OnceKeys;
   #lastCreateTs = 0;
   readonly #once = new Map<string, Promise<StoredEvent[]>>();
 
   constructor(deps: RoomsDeps) {
     this.#deps = deps;
+    this.#onceKeys = new OnceKeys(deps);
     this.#held = new LRUCache({
       maxSize: deps.roomsBytesMax,
       sizeCalculation: (held) => held.live.sizeBytes,
@@ -98,7 +98,7 @@ export class Rooms {
     onceKey: OnceKey,
     also: readonly Statement[],
   ): Promise<StoredEvent[]> {
-    const earlier = await findOnceKey(this.#deps.db, onceKey);
+    const earlier = await this.#onceKeys.find(onceKey);
     if (earlier !== null) {
       const event = await this.#deps.events.findById(earlier);
       if (event !== undefined) return [event];
@@ -124,6 +124,7 @@ export class Rooms {
       });
     });
     await committed.done;
+    if (onceKey !== null) this.#onceKeys.note(onceKey, made.at(-1)!.eventId);
     return made;
   }
 

@@ -67,6 +67,6 @@ export class StoredEvent {
 
   /** About how many bytes of memory it holds. */
   get sizeBytes(): number {
-    return 600 + this.row.json.length * 3;
+    return 2000 + this.row.json.length * 5;
   }
 }

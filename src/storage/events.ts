@@ -128,6 +128,11 @@ export function insertForwardExtremity(roomNo: number, eventNo: number): Stateme
   return sql`insert into forward_extremities (room_no, event_no) values (${roomNo}, ${eventNo})`;
 }
 
+/** Puts an event in the place of the one tip that it follows. */
+export function replaceForwardExtremity(roomNo: number, replacedNo: number, eventNo: number): Statement {
+  return sql`update forward_extremities set event_no = ${eventNo} where room_no = ${roomNo} and event_no = ${replacedNo}`;
+}
+
 export function deleteForwardExtremity(roomNo: number, eventNo: number): Statement {
   return sql`delete from forward_extremities where room_no = ${roomNo} and event_no = ${eventNo}`;
 }
@@ -180,7 +185,20 @@ export async function findOnceKey(
   return (row?.event_id as EventId | undefined) ?? null;
 }
 
-/** Forgets once-only keys made before a time. */
+/** Transactions of one scope with the events that they made, at most `limit`. */
+export async function listOnceKeys(
+  db: Reader,
+  userId: UserId,
+  scope: string,
+  limit: number,
+): Promise<[txnKey: string, eventId: EventId][]> {
+  const rows = await db.all<{ txn_key: string; event_id: string }>(
+    sql`select txn_key, event_id from once_keys where user_id = ${userId} and scope = ${scope} limit ${limit}`,
+  );
+  return rows.map((row) => [row.txn_key, row.event_id as EventId]);
+}
+
+/** Forgets once-only keys made before a time. Reads the whole table: it holds a day's. */
 export async function deleteOnceKeysBefore(db: Database, beforeMs: number): Promise<void> {
   await db.commit([sql`delete from once_keys where created_ms < ${beforeMs}`]);
 }

@@ -34,13 +34,18 @@ create table devices (
   primary key (user_id, device_id)
 ){rowless};
 
+-- A refresh token stands and falls with the access token that it came with. A pair that replaces_older ends those that
+-- its device had before as soon as it is used.
 create table access_tokens (
   token_id {bigint_key},
   token_hash text not null unique,
   user_id text not null,
   device_id text,
   created_ms integer not null,
-  valid_until_ms integer
+  valid_until_ms integer,
+  refresh_hash text unique,
+  refresh_until_ms integer,
+  replaces_older integer not null default 0
 );
 create index access_tokens_by_user on access_tokens (user_id, device_id);
 
@@ -120,7 +125,6 @@ create table once_keys (
   created_ms integer not null,
   primary key (user_id, scope, txn_key)
 ){rowless};
-create index once_keys_by_age on once_keys (created_ms);
 
 create table redactions (
   room_no integer not null,
