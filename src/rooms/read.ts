@@ -224,16 +224,18 @@ export class RoomReader {
       return { events: found.reverse(), isLimited: false };
     }
     let from = upTo;
-    for (let scanned = 0; scanned < SCAN_MAX; ) {
-      const wanted = limit + 1 - found.length;
+    let isAll = false;
+    for (let scanned = 0; scanned < SCAN_MAX && !isAll && found.length <= limit; ) {
+      const wanted = Math.max(limit + 1 - found.length, 10);
       const rows = await listEventsBackwards(this.#deps.db, live.roomNo, from, after, wanted);
       const events = await this.#deps.events.fromRows(rows);
       found.push(...events.filter((event) => event.isShown));
       scanned += rows.length;
-      if (rows.length < wanted || found.length > limit) break;
-      from = events.at(-1)!.position - 1;
+      isAll = rows.length < wanted;
+      from = isAll ? from : events.at(-1)!.position - 1;
     }
-    return { events: found.slice(0, limit).reverse(), isLimited: found.length > limit };
+    // Where looking was given up there may be more: a reader must not take the gap for the whole (threat C8).
+    return { events: found.slice(0, limit).reverse(), isLimited: found.length > limit || !isAll };
   }
 
   /**
