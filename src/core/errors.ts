@@ -42,6 +42,9 @@ export const unrecognized = (message: string, status: 404 | 405 = 404): MatrixEr
 /** 401 M_UNKNOWN_TOKEN; `softLogout` true when the device is still there and may be logged in again. */
 export const unknownToken = (message: string, softLogout = false): MatrixError =>
   new MatrixError(401, 'M_UNKNOWN_TOKEN', message, softLogout ? { soft_logout: true } : {});
+/** 401 M_USER_LOCKED: the account may be unlocked again, so that devices keep what they hold. */
+export const userLocked = (): MatrixError =>
+  new MatrixError(401, 'M_USER_LOCKED', 'This account is locked.', { soft_logout: true });
 /** 401 M_MISSING_TOKEN. */
 export const missingToken = (): MatrixError => new MatrixError(401, 'M_MISSING_TOKEN', 'An access token is needed.');
 /** 429 M_LIMIT_EXCEEDED; the HTTP layer adds `Retry-After` in whole seconds from `retry_after_ms`. */

@@ -6,14 +6,21 @@
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { LRUCache } from 'lru-cache';
-import { MatrixError, unknownToken } from '../core/errors.ts';
+import { unknownToken, userLocked } from '../core/errors.ts';
 import type { UserId } from '../core/ids.ts';
 import type { Requester, RequestFacts } from '../http/endpoint.ts';
 import type { Guard } from '../http/guard.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { Database } from '../storage/database.ts';
-import { deleteToken, findTokenOwner, insertToken, type TokenOwner } from '../storage/devices.ts';
+import {
+  deleteToken,
+  findRefreshTokenOwner,
+  findTokenOwner,
+  insertToken,
+  keepOnlyToken,
+  type TokenOwner,
+} from '../storage/devices.ts';
 import type { Statement } from '../storage/sql.ts';
 import type { Stream } from '../stream/stream.ts';
 import { type LastSeen, SEEN_EVERY_MS } from './last-seen.ts';
@@ -24,13 +31,24 @@ export type AccessTokensDeps = {
   readonly clock: Clock;
   readonly random: Random;
   readonly lastSeen: LastSeen;
-  /** How long a token is good for; null: until it is logged out. */
-  readonly lifetimeMs: number | null;
+  readonly lifetimes: TokenLifetimes;
+};
+
+/** In milliseconds; null: until it is logged out. */
+export type TokenLifetimes = {
+  /** Of access tokens that come alone. */
+  readonly plainMs: number | null;
+  /** Of access tokens that come with a refresh token. */
+  readonly refreshableMs: number | null;
+  /** Of refresh tokens, from their making on. */
+  readonly refreshMs: number | null;
 };
 
 /** A token that was made and not stored yet. */
 export type NewToken = {
   readonly token: string;
+  /** null for an access token that comes alone. */
+  readonly refreshToken: string | null;
   readonly statement: Statement;
   readonly expiresInMs: number | null;
 };
@@ -42,9 +60,10 @@ type Known = {
 };
 
 const PREFIX = 'myt_';
+const REFRESH_PREFIX = 'myr_';
 /** Of 62 characters: 178 bits. */
 const SECRET_LENGTH = 30;
-const OWN_FORM = /^(myt_[A-Za-z0-9]{30})_([0-9a-z]{7})$/;
+const OWN_FORM = /^(my[tr]_[A-Za-z0-9]{30})_([0-9a-z]{7})$/;
 const TOKEN_LENGTH_MAX = 1000;
 const KNOWN_MAX = 50_000;
 
@@ -52,6 +71,13 @@ const KNOWN_MAX = 50_000;
 const checksumOf = (body: string): string => crc32(body).toString(36).padStart(7, '0');
 
 const hashOf = (token: string): string => hash('sha256', token, 'base64url');
+
+/** Whether a text looks like a token of ours and cannot be one, or is endless. */
+function isGarbled(token: string, prefix: string): boolean {
+  if (token.length > TOKEN_LENGTH_MAX) return true;
+  const [, body, checksum] = OWN_FORM.exec(token) ?? [];
+  return token.startsWith(prefix) && (body === undefined || checksumOf(body) !== checksum);
+}
 
 export class AccessTokens implements Guard {
   readonly #deps: AccessTokensDeps;
@@ -72,11 +98,21 @@ export class AccessTokens implements Guard {
     });
   }
 
+  #newSecret(prefix: string): string {
+    const body = prefix + this.#deps.random.text(SECRET_LENGTH);
+    return `${body}_${checksumOf(body)}`;
+  }
+
   /** Makes a token for a device; it is good once the caller has committed the statement. */
-  make(userId: UserId, deviceId: string | null): NewToken {
-    const { stream, clock, random, lifetimeMs } = this.#deps;
-    const body = PREFIX + random.text(SECRET_LENGTH);
-    const token = `${body}_${checksumOf(body)}`;
+  make(
+    userId: UserId,
+    deviceId: string | null,
+    { isRefreshable, replacesOlder = false }: { isRefreshable: boolean; replacesOlder?: boolean },
+  ): NewToken {
+    const { stream, clock, lifetimes } = this.#deps;
+    const token = this.#newSecret(PREFIX);
+    const refreshToken = isRefreshable ? this.#newSecret(REFRESH_PREFIX) : null;
+    const lifetimeMs = isRefreshable ? lifetimes.refreshableMs : lifetimes.plainMs;
     const createdMs = clock.now();
     const statement = insertToken({
       tokenId: stream.issueNumber(),
@@ -85,8 +121,40 @@ export class AccessTokens implements Guard {
       deviceId,
       createdMs,
       validUntilMs: lifetimeMs === null ? null : createdMs + lifetimeMs,
+      refreshHash: refreshToken === null ? null : hashOf(refreshToken),
+      refreshUntilMs: isRefreshable && lifetimes.refreshMs !== null ? createdMs + lifetimes.refreshMs : null,
+      replacesOlder,
     });
-    return { token, statement, expiresInMs: lifetimeMs };
+    return { token, refreshToken, statement, expiresInMs: lifetimeMs };
+  }
+
+  /**
+   * A new pair of tokens for a refresh token. The old pair is good until one of the new ones is used, so that a client
+   * that the answer did not reach can ask again; what it was given the first time ends then.
+   *
+   * @throws MatrixError 401 M_UNKNOWN_TOKEN, softly where it has expired, or M_USER_LOCKED
+   */
+  async refresh(refreshToken: string): Promise<NewToken> {
+    const unknown = unknownToken('The refresh token is not known.');
+    if (isGarbled(refreshToken, REFRESH_PREFIX)) throw unknown;
+    const { db, clock } = this.#deps;
+    const { made, userId } = await db.write(async (tx) => {
+      const owner = await findRefreshTokenOwner(tx, hashOf(refreshToken));
+      if (owner === undefined || owner.isDeactivated || owner.deviceId === null) throw unknown;
+      if (owner.refreshUntilMs !== null && clock.now() >= owner.refreshUntilMs) {
+        throw unknownToken('The refresh token has expired.', true);
+      }
+      if (owner.isLocked) throw userLocked();
+      const made = this.make(owner.userId, owner.deviceId, { isRefreshable: true, replacesOlder: true });
+      const [keep, endOthers] = keepOnlyToken(owner.userId, owner.deviceId, owner.tokenId);
+      // Another request may have ended it since it was read.
+      if ((await tx.run(keep)) === 0) throw unknown;
+      await tx.run(endOthers);
+      await tx.run(made.statement);
+      return { made, userId: owner.userId };
+    });
+    this.forget(userId);
+    return made;
   }
 
   identify(
@@ -101,13 +169,15 @@ export class AccessTokens implements Guard {
   }
 
   async #lookUp(token: string, tokenHash: string): Promise<Known> {
-    const [, body, checksum] = OWN_FORM.exec(token) ?? [];
-    const isGarbled = token.startsWith(PREFIX) && (body === undefined || checksumOf(body) !== checksum);
-    if (isGarbled || token.length > TOKEN_LENGTH_MAX) throw unknownToken('The access token is not known.');
+    if (isGarbled(token, PREFIX)) throw unknownToken('The access token is not known.');
     const generation = this.#generation;
     const owner = await findTokenOwner(this.#deps.db, tokenHash);
     if (owner === undefined || owner.isDeactivated) throw unknownToken('The access token is not known.');
     const { userId, deviceId, tokenId, isGuest, isAdmin } = owner;
+    if (owner.replacesOlder && deviceId !== null) {
+      await this.#deps.db.commit(keepOnlyToken(userId, deviceId, tokenId));
+      this.forget(userId);
+    }
     const known: Known = {
       requester: { userId, deviceId, tokenId, isGuest, isAdmin, appserviceId: null },
       owner,
@@ -132,7 +202,7 @@ export class AccessTokens implements Guard {
       throw unknownToken('The access token has expired.', true);
     }
     if (owner.isLocked && !endpoint.allowsLocked) {
-      throw new MatrixError(401, 'M_USER_LOCKED', 'This account is locked.', { soft_logout: true });
+      throw userLocked();
     }
     if (owner.deviceId !== null && nowMs - known.notedMs >= SEEN_EVERY_MS) {
       known.notedMs = nowMs;

@@ -30,6 +30,8 @@ export type DeviceWish = {
   readonly deviceId: string | null;
   /** How a new device is called; one that is there keeps its name. */
   readonly displayName: string | null;
+  /** Whether the client renews its access token from time to time. */
+  readonly wantsRefresh?: boolean;
 };
 
 /** A user logged in on a device. */
@@ -37,6 +39,8 @@ export type Session = {
   readonly userId: UserId;
   readonly deviceId: string;
   readonly accessToken: string;
+  /** null where the client did not ask for one. */
+  readonly refreshToken: string | null;
   /** null for a token that does not expire. */
   readonly expiresInMs: number | null;
 };
@@ -83,9 +87,10 @@ export class Devices {
     if (displayName !== null) checkLength(displayName, 'name');
     if (wish.deviceId !== null) checkLength(wish.deviceId, 'ID');
     const deviceId = wish.deviceId === null || wish.deviceId === '' ? this.#newId() : wish.deviceId;
-    const { token, statement, expiresInMs } = accessTokens.make(userId, deviceId);
+    const isRefreshable = wish.wantsRefresh ?? false;
+    const { token, refreshToken, statement, expiresInMs } = accessTokens.make(userId, deviceId, { isRefreshable });
     return {
-      session: { userId, deviceId, accessToken: token, expiresInMs },
+      session: { userId, deviceId, accessToken: token, refreshToken, expiresInMs },
       statements: [
         deleteTokensOfDevices(userId, [deviceId]),
         insertDevice({ userId, deviceId, displayName, createdMs: clock.now() }),

@@ -2,7 +2,7 @@
  * Logging in.
  * Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#login
  */
-import { MatrixError } from '../core/errors.ts';
+import { userLocked } from '../core/errors.ts';
 import type { RateLimiter } from '../http/limits.ts';
 import type { Accounts } from './accounts.ts';
 import type { Devices, DeviceWish, Session } from './devices.ts';
@@ -35,9 +35,7 @@ export class Login {
   async withPassword(name: string, password: string, device: DeviceWish): Promise<Session> {
     const { accounts, devices, limiter } = this.#deps;
     const user = await accounts.checkPassword(name, password);
-    if (user.isLocked) {
-      throw new MatrixError(401, 'M_USER_LOCKED', 'This account is locked.', { soft_logout: true });
-    }
+    if (user.isLocked) throw userLocked();
     limiter.spend('loginAccount', user.userId);
     return devices.open(user.userId, device);
   }

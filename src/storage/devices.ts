@@ -1,4 +1,4 @@
-/** Devices and access tokens. Devices: primary key; tokens by hash: unique index; of a user: access_tokens_by_user. */
+/** Devices and access tokens. Devices: primary key; tokens by either hash: unique indexes; of a user: access_tokens_by_user. */
 import type { UserId } from '../core/ids.ts';
 import type { Reader } from './database.ts';
 import { anyOf, type Statement, sql } from './sql.ts';
@@ -100,11 +100,27 @@ export type TokenRow = {
   readonly deviceId: string | null;
   readonly createdMs: number;
   readonly validUntilMs: number | null;
+  /** Of the refresh token that came with it; null where none did. */
+  readonly refreshHash: string | null;
+  readonly refreshUntilMs: number | null;
+  /** Whether the device's older tokens end when this one, or its refresh token, is first used. */
+  readonly replacesOlder: boolean;
 };
 
 export function insertToken(row: TokenRow): Statement {
-  return sql`insert into access_tokens (token_id, token_hash, user_id, device_id, created_ms, valid_until_ms)
-    values (${row.tokenId}, ${row.tokenHash}, ${row.userId}, ${row.deviceId}, ${row.createdMs}, ${row.validUntilMs})`;
+  return sql`insert into access_tokens (token_id, token_hash, user_id, device_id, created_ms, valid_until_ms,
+      refresh_hash, refresh_until_ms, replaces_older)
+    values (${row.tokenId}, ${row.tokenHash}, ${row.userId}, ${row.deviceId}, ${row.createdMs}, ${row.validUntilMs},
+      ${row.refreshHash}, ${row.refreshUntilMs}, ${row.replacesOlder})`;
+}
+
+/** Makes a token the only one of its device, in two steps; nothing happens where it is gone itself. */
+export function keepOnlyToken(userId: UserId, deviceId: string, tokenId: number): [Statement, Statement] {
+  return [
+    sql`update access_tokens set replaces_older = 0 where token_id = ${tokenId}`,
+    sql`delete from access_tokens where user_id = ${userId} and device_id = ${deviceId} and token_id <> ${tokenId}
+      and exists (select 1 from access_tokens kept where kept.token_id = ${tokenId})`,
+  ];
 }
 
 /** A token with what must be known of its owner to let a request in. */
@@ -113,33 +129,57 @@ export type TokenOwner = {
   readonly userId: UserId;
   readonly deviceId: string | null;
   readonly validUntilMs: number | null;
+  readonly refreshUntilMs: number | null;
+  readonly replacesOlder: boolean;
   readonly isAdmin: boolean;
   readonly isGuest: boolean;
   readonly isDeactivated: boolean;
   readonly isLocked: boolean;
 };
 
+type TokenOwnerColumns = {
+  token_id: number;
+  user_id: string;
+  device_id: string | null;
+  valid_until_ms: number | null;
+  refresh_until_ms: number | null;
+  replaces_older: number;
+  is_admin: number;
+  is_guest: number;
+  is_deactivated: number;
+  is_locked: number;
+};
+
 export async function findTokenOwner(db: Reader, tokenHash: string): Promise<TokenOwner | undefined> {
-  const row = await db.first<{
-    token_id: number;
-    user_id: string;
-    device_id: string | null;
-    valid_until_ms: number | null;
-    is_admin: number;
-    is_guest: number;
-    is_deactivated: number;
-    is_locked: number;
-  }>(sql`select t.token_id, t.user_id, t.device_id, t.valid_until_ms, u.is_admin, u.is_guest, u.is_deactivated,
-           u.is_locked
-         from access_tokens t join users u on u.user_id = t.user_id
-         where t.token_hash = ${tokenHash}`);
-  if (row === undefined) return undefined;
+  const row = await db.first<TokenOwnerColumns>(
+    sql`select t.token_id, t.user_id, t.device_id, t.valid_until_ms, t.refresh_until_ms, t.replaces_older,
+          u.is_admin, u.is_guest, u.is_deactivated, u.is_locked
+        from access_tokens t join users u on u.user_id = t.user_id
+        where t.token_hash = ${tokenHash}`,
+  );
+  return row && toTokenOwner(row);
+}
+
+/** The same by the refresh token that came with the access token. */
+export async function findRefreshTokenOwner(db: Reader, refreshHash: string): Promise<TokenOwner | undefined> {
+  const row = await db.first<TokenOwnerColumns>(
+    sql`select t.token_id, t.user_id, t.device_id, t.valid_until_ms, t.refresh_until_ms, t.replaces_older,
+          u.is_admin, u.is_guest, u.is_deactivated, u.is_locked
+        from access_tokens t join users u on u.user_id = t.user_id
+        where t.refresh_hash = ${refreshHash}`,
+  );
+  return row && toTokenOwner(row);
+}
+
+function toTokenOwner(row: TokenOwnerColumns): TokenOwner {
   return {
     tokenId: row.token_id,
     // Only IDs that were parsed are stored.
     userId: row.user_id as UserId,
     deviceId: row.device_id,
     validUntilMs: row.valid_until_ms,
+    refreshUntilMs: row.refresh_until_ms,
+    replacesOlder: row.replaces_older === 1,
     isAdmin: row.is_admin === 1,
     isGuest: row.is_guest === 1,
     isDeactivated: row.is_deactivated === 1,

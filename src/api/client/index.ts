@@ -25,6 +25,7 @@ import { pushruleEndpoints } from './pushrules.ts';
 import { readMarkerEndpoints } from './read-markers.ts';
 import { receiptEndpoints } from './receipts.ts';
 import { redactionEndpoints } from './redaction.ts';
+import { refreshEndpoints } from './refresh.ts';
 import { registrationEndpoints } from './registration.ts';
 import { roomSendEndpoints } from './room-send.ts';
 import { roomStateEndpoints } from './room-state.ts';
@@ -61,6 +62,7 @@ const modules = [
   readMarkerEndpoints,
   receiptEndpoints,
   redactionEndpoints,
+  refreshEndpoints,
   registrationEndpoints,
   roomSendEndpoints,
   roomStateEndpoints,

@@ -1,32 +1,40 @@
 /** Shapes on the wire that several modules share. */
-import { integer, optional, orNull, string } from '../../http/schema.ts';
+import { boolean, integer, optional, orNull, string } from '../../http/schema.ts';
 import type { DeviceWish, Session } from '../../services/devices.ts';
 
 /** What a client says of the device that it logs in on. */
 export const deviceWishFields = {
   device_id: optional(orNull(string)),
   initial_device_display_name: optional(orNull(string)),
+  refresh_token: optional(boolean),
 };
 
 export function deviceWishOf(body: {
   device_id?: string | null;
   initial_device_display_name?: string | null;
+  refresh_token?: boolean;
 }): DeviceWish {
-  return { deviceId: body.device_id ?? null, displayName: body.initial_device_display_name ?? null };
+  return {
+    deviceId: body.device_id ?? null,
+    displayName: body.initial_device_display_name ?? null,
+    wantsRefresh: body.refresh_token ?? false,
+  };
 }
 
 /** What follows the user ID where somebody was logged in. */
 export const sessionFields = {
   access_token: optional(string),
   device_id: optional(string),
+  refresh_token: optional(string),
   expires_in_ms: optional(integer),
 };
 
-export function wireSession({ userId, deviceId, accessToken, expiresInMs }: Session) {
+export function wireSession({ userId, deviceId, accessToken, refreshToken, expiresInMs }: Session) {
   return {
     user_id: userId as string,
     access_token: accessToken,
     device_id: deviceId,
+    ...(refreshToken === null ? {} : { refresh_token: refreshToken }),
     ...(expiresInMs === null ? {} : { expires_in_ms: expiresInMs }),
   };
 }
