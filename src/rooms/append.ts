@@ -14,6 +14,7 @@ import { buildPdu, depthAfter, type PduFields, PREV_EVENTS_MAX } from '../core/p
 import type { SigningKey } from '../core/signing.ts';
 import { reject, type Verdict } from '../core/verdict.ts';
 import type { Clock } from '../kit/clock.ts';
+import { nextTurn } from '../kit/next-turn.ts';
 import type { Random } from '../kit/random.ts';
 import type { Database } from '../storage/database.ts';
 import { listRedactions, type Standing } from '../storage/events.ts';
@@ -282,7 +283,11 @@ export async function appendArrivals(
   positionBackwards: () => number,
 ): Promise<ArrivalVerdict[]> {
   const verdicts: ArrivalVerdict[] = [];
-  for (const arrival of arrivals) verdicts.push(await appendArrival(deps, work, arrival, positionBackwards));
+  for (const arrival of arrivals) {
+    // Where everything is in memory nothing below waits: without a break a long batch would hold up all other rooms.
+    if (verdicts.length > 0) await nextTurn();
+    verdicts.push(await appendArrival(deps, work, arrival, positionBackwards));
+  }
   return verdicts;
 }
 

@@ -82,6 +82,23 @@ test('C2: while one room is under attack, those who speak in another one are ans
   assert.deepEqual(order, ['hello', 'the attack is over']);
 });
 
+test('F8: a long batch of events lets the event loop turn after each of them', async (t) => {
+  const scene = await engineScene(t, '11');
+  const strike = await storm(scene, FORKS);
+  let turns = 0;
+  let isOver = false;
+  const turn = (): void => {
+    turns++;
+    if (!isOver) setImmediate(turn);
+  };
+
+  setImmediate(turn);
+  await strike();
+  isOver = true;
+
+  assert.ok(turns >= FORKS - 1, `${turns} turns`);
+});
+
 test('C3: tips that pile up are joined, twenty at a time, by those who speak in the room', async (t) => {
   const scene = await engineScene(t, '11');
   const { live, rooms, roomId } = scene;
