@@ -1,7 +1,7 @@
 /** The endpoint contract: an endpoint is declared once, and routing, guard, limit and validation are derived from it. */
 import type { Readable } from 'node:stream';
-import type { Static, TSchema } from 'typebox';
 import type { ServerName, UserId } from '../core/ids.ts';
+import type { Schema, Static } from './schema.ts';
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
 
@@ -86,10 +86,10 @@ type UserOf<A extends Auth> = A extends 'none' | 'server' ? null : A extends 'op
 
 export type EndpointDeclaration<
   A extends Auth,
-  P extends TSchema,
-  Q extends TSchema,
-  B extends TSchema,
-  R extends TSchema,
+  P extends Schema,
+  Q extends Schema,
+  B extends Schema,
+  R extends Schema,
 > = {
   /** The specification's operation ID, or a name of ours. */
   readonly name: string;
@@ -125,10 +125,10 @@ export type Endpoint = {
   readonly auth: Auth;
   readonly rateLimit: string | null;
   readonly bodyBytesMax: number;
-  readonly params: TSchema | null;
-  readonly query: TSchema | null;
-  readonly body: TSchema | null;
-  readonly reply: TSchema;
+  readonly params: Schema | null;
+  readonly query: Schema | null;
+  readonly body: Schema | null;
+  readonly reply: Schema;
   readonly allowsLocked: boolean;
   readonly waits: boolean;
   readonly handler: (call: Call<unknown, unknown, unknown, Requester | null, ServerName | null>) => unknown;
@@ -139,10 +139,10 @@ const BODY_BYTES_MAX = 1024 * 1024;
 /** Declares an endpoint. */
 export function endpoint<
   A extends Auth,
-  R extends TSchema,
-  P extends TSchema = TSchema,
-  Q extends TSchema = TSchema,
-  B extends TSchema = TSchema,
+  R extends Schema,
+  P extends Schema = Schema,
+  Q extends Schema = Schema,
+  B extends Schema = Schema,
 >(declaration: EndpointDeclaration<A, P, Q, B, R>): Endpoint {
   return {
     name: declaration.name,

@@ -1,7 +1,6 @@
 /** The way of one request: route, guard, limit, turn, body, checks, handler, answer. All that can be is decided at start. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parse as parseQuery } from 'node:querystring';
-import type { TSchema } from 'typebox';
 import {
   badJson,
   invalidParam,
@@ -12,7 +11,6 @@ import {
   unrecognized,
 } from '../core/errors.ts';
 import type { ServerName } from '../core/ids.ts';
-import { isJsonObject } from '../core/json-value.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { HistogramSeries, Metrics } from '../kit/metrics.ts';
 import { KeyedQueue, QueueFull } from '../kit/queue.ts';
@@ -35,7 +33,7 @@ import { redactUrl } from './redact.ts';
 import { writeJson, writePreflight, writeResult } from './reply.ts';
 import { replyForError } from './reply-error.ts';
 import { type Match, RouteTable } from './route-table.ts';
-import { type BodyKind, bodyKindOf, type Check, type Complaint, checkOf, converterOf } from './schema.ts';
+import { type BodyKind, type Check, type Complaint, converterOf } from './schema.ts';
 
 /** Endpoints that a listener has or has not together. */
 export type Resource = {
@@ -416,26 +414,22 @@ export class Router {
 
 function prepare(endpoint: Endpoint, resource: number, hasCors: boolean, rules: JsonRules): Prepared {
   const { params, query, body } = endpoint;
-  const bodyKind = body === null ? null : bodyKindOf(body);
+  const bodyKind = body === null ? null : (body.bodyKind ?? 'json');
   const hasShape = body !== null && (bodyKind === 'json' || bodyKind === 'form');
   return {
     endpoint,
     resource,
     hasCors,
-    checkParams: params === null ? null : checkOf(params),
+    checkParams: params?.check ?? null,
     convertQuery: query === null ? null : converterOf(query),
-    checkQuery: query === null ? null : checkOf(query),
+    checkQuery: query?.check ?? null,
     bodyKind,
     convertForm: bodyKind === 'form' && body !== null ? converterOf(body) : null,
-    checkBody: hasShape ? checkOf(body) : null,
-    takesEmptyBody: body !== null && hasNamedKeys(body),
+    checkBody: hasShape ? body.check : null,
+    // Many clients send nothing at all where every key is optional. Where any JSON may come, nothing is not JSON.
+    takesEmptyBody: body?.properties !== undefined,
     rules,
   };
-}
-
-/** Many clients send nothing at all where every key is optional. Where any JSON may come, nothing is not JSON. */
-function hasNamedKeys(schema: TSchema): boolean {
-  return isJsonObject((schema as { properties?: unknown }).properties);
 }
 
 /** Work of one asker in turn with the asker's other work (threat D17). */

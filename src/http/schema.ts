@@ -1,7 +1,8 @@
-/** Schemas of requests and replies: small combinators over typebox, with static types. */
+/**
+ * Schemas of requests and replies: small combinators whose static types follow. A schema is its own check, a closure
+ * over those of its parts: nothing is compiled.
+ */
 import type { Readable } from 'node:stream';
-import Type, { type Static, type TProperties, type TSchema, type TUnsafe } from 'typebox';
-import { Compile } from 'typebox/compile';
 import {
   type EventId,
   parseEventId,
@@ -16,73 +17,6 @@ import {
 } from '../core/ids.ts';
 import type { JsonObject, JsonValue } from '../core/json-value.ts';
 
-/** Any text. */
-export const string = Type.String();
-/** Any finite number. */
-export const number = Type.Number();
-/** A whole number that a double holds exactly, as the protocol's integers are. */
-export const integer = Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER });
-export const boolean = Type.Boolean();
-/** Any JSON value. */
-export const anyJson: TUnsafe<JsonValue> = Type.Unsafe<JsonValue>({});
-/** Any JSON object. */
-export const anyObject: TUnsafe<JsonObject> = Type.Unsafe<JsonObject>({ type: 'object' });
-/** An object with these keys; keys that are not named are let through and reach the handler. */
-export const object = <P extends TProperties>(properties: P) => Type.Object(properties);
-/** A key that may be missing. `null` is not a missing key: use `optional(orNull(…))` where clients send it. */
-export const optional = <S extends TSchema>(schema: S) => Type.Optional(schema);
-export const orNull = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
-/** One of these texts. */
-export const oneOf = <const V extends readonly [string, ...string[]]>(...values: V): TUnsafe<V[number]> =>
-  Type.Unsafe<V[number]>({ type: 'string', enum: values });
-/** One of several shapes. */
-export const anyOf = <S extends TSchema[]>(...schemas: S) => Type.Union(schemas);
-export const array = <S extends TSchema>(items: S, limits: { maxItems?: number } = {}) => Type.Array(items, limits);
-/** Text with a length in UTF-16 units from 0 up to and including `maxLength`. */
-export const stringUpTo = (maxLength: number) => Type.String({ maxLength });
-/** A whole number from `minimum` up to and including `maximum`. */
-export const integerBetween = (minimum: number, maximum: number) => Type.Integer({ minimum, maximum });
-/** An object with any keys, all values of one shape. */
-export const record = <S extends TSchema>(values: S): TUnsafe<Readonly<Record<string, Static<S>>>> =>
-  // Not `Type.Record`: that checks only keys that match /^.*$/, so a line break in a key would smuggle any value in.
-  Type.Unsafe<Readonly<Record<string, Static<S>>>>({ type: 'object', additionalProperties: values });
-/** The reply `{}`. */
-export const empty = object({});
-
-const id = <I extends string>(what: string, parse: (text: unknown) => I | null) =>
-  Type.Refine(
-    Type.Unsafe<I>({ type: 'string' }),
-    (value) => parse(value) !== null,
-    () => `is not ${what}`,
-  );
-
-export const userId = id<UserId>('a user ID', parseUserId);
-export const roomId = id<RoomId>('a room ID', parseRoomId);
-export const eventId = id<EventId>('an event ID', parseEventId);
-export const roomAlias = id<RoomAlias>('a room alias', parseRoomAlias);
-export const serverName = id<ServerName>('a server name', parseServerName);
-/** What `join` and `knock` take: an ID or an alias. */
-export const roomIdOrAlias = id<RoomId | RoomAlias>('a room ID or alias', (text) =>
-  typeof text === 'string' && text.startsWith('#') ? parseRoomAlias(text) : parseRoomId(text),
-);
-
-/** Where the body's bytes go: parsed as JSON, parsed as a form, handed over whole, or handed over as they come. */
-export type BodyKind = 'json' | 'form' | 'bytes' | 'stream';
-const BODY_KIND = 'x-body-kind';
-
-/** A request body that the handler reads as it arrives. Reading throws 413 past the endpoint's `bodyBytesMax`. */
-export const byteStream: TUnsafe<Readable> = Type.Unsafe<Readable>({ [BODY_KIND]: 'stream' });
-/** A request body of any type, whole. */
-export const bytes: TUnsafe<Buffer> = Type.Unsafe<Buffer>({ [BODY_KIND]: 'bytes' });
-/** A body of type `application/x-www-form-urlencoded`; values are converted as a query's are. */
-export const form = <P extends TProperties>(properties: P) => Type.Object(properties, { [BODY_KIND]: 'form' });
-
-/** What kind of body a schema asks for. */
-export function bodyKindOf(schema: TSchema): BodyKind {
-  const kind = (schema as { [BODY_KIND]?: BodyKind })[BODY_KIND];
-  return kind ?? 'json';
-}
-
 /** One thing that is wrong with a value. */
 export type Complaint = {
   /** `content.users[3]`; empty for the value itself. */
@@ -95,60 +29,187 @@ export type Complaint = {
 /** Gives null where a value has the shape, else the first thing that is wrong with it. */
 export type Check = (value: unknown) => Complaint | null;
 
-/**
- * The check of a schema. It is compiled at its first use: 0.3 ms a schema would be a quarter of a second at start for
- * all endpoints together; afterwards a check of a small object takes 15 ns.
- */
-export function checkOf(schema: TSchema): Check {
-  let compiled: { Check(value: unknown): boolean; Errors(value: unknown): readonly ValidationError[] } | null = null;
-  return (value) => {
-    compiled ??= Compile(schema);
-    return compiled.Check(value) ? null : complaintOf(compiled.Errors(value));
+/** Where the body's bytes go: parsed as JSON, parsed as a form, handed over whole, or handed over as they come. */
+export type BodyKind = 'json' | 'form' | 'bytes' | 'stream';
+
+type JsonType = 'string' | 'integer' | 'boolean' | 'object' | 'array';
+
+// Only for types: no value ever has it.
+declare const VALUE: unique symbol;
+
+/** The shape of a value of type `T`. */
+export type Schema<T = unknown> = {
+  readonly check: Check;
+  /** What texts of a query are converted to; missing where any type will do. */
+  readonly type?: JsonType;
+  /** Of an object. */
+  readonly properties?: Readonly<Record<string, Schema>>;
+  /** Of an array. */
+  readonly items?: Schema;
+  readonly bodyKind?: BodyKind;
+  readonly isOptional?: boolean;
+  readonly [VALUE]?: T;
+};
+
+type OptionalSchema<T> = Schema<T> & { readonly isOptional: true };
+
+/** The type of the values that a schema describes. */
+export type Static<S extends Schema> = S extends Schema<infer T> ? T : never;
+
+type Shape = Readonly<Record<string, Schema>>;
+type OptionalKey<P extends Shape> = { [K in keyof P]: P[K] extends OptionalSchema<unknown> ? K : never }[keyof P];
+type ObjectOf<P extends Shape> = { [K in Exclude<keyof P, OptionalKey<P>>]: Static<P[K]> } & {
+  [K in OptionalKey<P>]?: Static<P[K]>;
+};
+// Shown in editors as one object instead of two.
+type Flat<T> = { [K in keyof T]: T[K] };
+
+const complaint = (kind: Complaint['kind'], sentence: string): Complaint => ({ path: '', kind, sentence });
+
+const PATH_LENGTH_MAX = 100;
+
+/** A complaint of a part, as one of the whole. */
+function under(step: string, { path, kind, sentence }: Complaint): Complaint {
+  const joined = path === '' || path.startsWith('[') ? `${step}${path}` : `${step}.${path}`;
+  const isLong = joined.length > PATH_LENGTH_MAX;
+  return { path: isLong ? `${joined.slice(0, PATH_LENGTH_MAX)}…` : joined, kind, sentence };
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const IS: Readonly<Record<JsonType, (value: unknown) => boolean>> = {
+  string: (value) => typeof value === 'string',
+  integer: Number.isInteger,
+  boolean: (value) => typeof value === 'boolean',
+  object: isObject,
+  array: Array.isArray,
+};
+
+/** A schema of one JSON type; `further` looks at values that have it. */
+function typed<T>(type: JsonType, further?: (value: T) => Complaint | null): Schema<T> {
+  const is = IS[type];
+  const wrong = complaint('type', `must be of type ${type}`);
+  return {
+    type,
+    check(value) {
+      if (!is(value)) return wrong;
+      // It has the type now.
+      return further === undefined ? null : further(value as T);
+    },
   };
 }
 
-type ValidationError = {
-  readonly keyword: string;
-  readonly instancePath: string;
-  readonly params: object;
-  readonly message: string;
+const within = (minimum: number, maximum: number): Schema<number> => {
+  const wrong = complaint('value', `must be from ${minimum} to ${maximum}`);
+  return typed<number>('integer', (value) => (value < minimum || value > maximum ? wrong : null));
 };
 
-function complaintOf(errors: readonly ValidationError[]): Complaint {
-  const first = errors[0];
-  if (first === undefined) return { path: '', kind: 'type', sentence: 'has the wrong shape' };
-  // A union complains of each of its branches first, which reads as nonsense.
-  const union = errors.find((error) => error.keyword === 'anyOf' && first.instancePath.startsWith(error.instancePath));
-  if (union !== undefined && union !== first) {
-    return { path: pathOf(union.instancePath), kind: 'type', sentence: 'has none of the shapes that are allowed' };
-  }
-  const path = pathOf(first.instancePath);
-  switch (first.keyword) {
-    case 'required': {
-      const [key] = (first.params as { requiredProperties: readonly string[] }).requiredProperties;
-      return { path: path === '' ? `${key}` : `${path}.${key}`, kind: 'missing', sentence: 'is missing' };
+/** Any text. */
+export const string = typed<string>('string');
+/** A whole number that a double holds exactly, as the protocol's integers are. */
+export const integer = within(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+export const boolean = typed<boolean>('boolean');
+/** Any JSON value. */
+export const anyJson: Schema<JsonValue> = { check: () => null };
+/** Any JSON object. */
+export const anyObject = typed<JsonObject>('object');
+
+/** An object with these keys; keys that are not named are let through and reach the handler. */
+export function object<P extends Shape>(properties: P): Schema<Flat<ObjectOf<P>>> {
+  const parts = Object.entries(properties).map(([key, { check, isOptional }]) => ({
+    key,
+    check,
+    missing: isOptional === true ? null : under(key, complaint('missing', 'is missing')),
+  }));
+  const { check } = typed<Readonly<Record<string, unknown>>>('object', (value) => {
+    for (const part of parts) {
+      const inner = Object.hasOwn(value, part.key) ? value[part.key] : undefined;
+      if (inner === undefined) {
+        if (part.missing !== null) return part.missing;
+        continue;
+      }
+      const found = part.check(inner);
+      if (found !== null) return under(part.key, found);
     }
-    case 'enum': {
-      const { allowedValues } = first.params as { allowedValues: readonly unknown[] };
-      return { path, kind: 'value', sentence: `must be one of ${allowedValues.join(', ')}` };
-    }
-    case 'type':
-      return { path, kind: 'type', sentence: `must be of type ${(first.params as { type: string }).type}` };
-    default:
-      return { path, kind: 'value', sentence: first.message };
-  }
+    return null;
+  });
+  return { type: 'object', properties, check };
 }
 
-/** A JSON pointer as people write it: `/a/0/b` is `a[0].b`. */
-function pathOf(pointer: string): string {
-  let path = '';
-  for (const raw of pointer.split('/').slice(1)) {
-    const part = raw.replaceAll('~1', '/').replaceAll('~0', '~');
-    if (/^\d+$/.test(part) && path !== '') path += `[${part}]`;
-    else path += path === '' ? part : `.${part}`;
-  }
-  return path.length > 100 ? `${path.slice(0, 100)}…` : path;
+/** A key that may be missing. `null` is not a missing key: use `optional(orNull(…))` where clients send it. */
+export const optional = <T>(schema: Schema<T>): OptionalSchema<T> => ({ ...schema, isOptional: true });
+
+export const orNull = <T>({ check }: Schema<T>): Schema<T | null> => ({
+  check: (value) => (value === null ? null : check(value)),
+});
+
+/** One of these texts. */
+export function oneOf<const V extends readonly [string, ...string[]]>(...values: V): Schema<V[number]> {
+  const allowed = new Set<string>(values);
+  const wrong = complaint('value', `must be one of ${values.join(', ')}`);
+  return typed<V[number]>('string', (value) => (allowed.has(value) ? null : wrong));
 }
+
+export function array<T>(items: Schema<T>, { maxItems = Number.POSITIVE_INFINITY } = {}): Schema<T[]> {
+  const wrong = complaint('value', `must not have more than ${maxItems} items`);
+  const { check } = typed<readonly unknown[]>('array', (value) => {
+    if (value.length > maxItems) return wrong;
+    for (let index = 0; index < value.length; index++) {
+      const found = items.check(value[index]);
+      if (found !== null) return under(`[${index}]`, found);
+    }
+    return null;
+  });
+  return { type: 'array', items, check };
+}
+
+/** Text with a length in UTF-16 units from 0 up to and including `maxLength`. */
+export function stringUpTo(maxLength: number): Schema<string> {
+  const wrong = complaint('value', `must not have more than ${maxLength} characters`);
+  return typed<string>('string', ({ length }) => (length > maxLength ? wrong : null));
+}
+
+/** A whole number from `minimum` up to and including `maximum`. */
+export const integerBetween = within;
+
+/** An object with any keys, all values of one shape. */
+export const record = <T>({ check }: Schema<T>): Schema<Readonly<Record<string, T>>> =>
+  typed<Readonly<Record<string, T>>>('object', (value) => {
+    for (const key of Object.keys(value)) {
+      const found = check(value[key]);
+      if (found !== null) return under(key, found);
+    }
+    return null;
+  });
+
+/** The reply `{}`. */
+export const empty = object({});
+
+function id<I extends string>(what: string, parse: (text: unknown) => I | null): Schema<I> {
+  const wrong = complaint('value', `is not ${what}`);
+  return typed<I>('string', (value) => (parse(value) === null ? wrong : null));
+}
+
+export const userId = id<UserId>('a user ID', parseUserId);
+export const roomId = id<RoomId>('a room ID', parseRoomId);
+export const eventId = id<EventId>('an event ID', parseEventId);
+export const roomAlias = id<RoomAlias>('a room alias', parseRoomAlias);
+export const serverName = id<ServerName>('a server name', parseServerName);
+/** What `join` and `knock` take: an ID or an alias. */
+export const roomIdOrAlias = id<RoomId | RoomAlias>('a room ID or alias', (text) =>
+  typeof text === 'string' && text.startsWith('#') ? parseRoomAlias(text) : parseRoomId(text),
+);
+
+/** A request body that the handler reads as it arrives. Reading throws 413 past the endpoint's `bodyBytesMax`. */
+export const byteStream: Schema<Readable> = { bodyKind: 'stream', check: () => null };
+/** A request body of any type, whole. */
+export const bytes: Schema<Buffer> = { bodyKind: 'bytes', check: () => null };
+/** A body of type `application/x-www-form-urlencoded`; values are converted as a query's are. */
+export const form = <P extends Shape>(properties: P): Schema<Flat<ObjectOf<P>>> => ({
+  ...object(properties),
+  bodyKind: 'form',
+});
 
 type Text = string | readonly string[] | undefined;
 
@@ -156,8 +217,9 @@ type Text = string | readonly string[] | undefined;
  * Turns the texts of a query or a form into the types that a schema asks for. What cannot be turned stays text, so that
  * the check names it. A parameter that came several times is its first value, except where the schema asks for an array.
  */
-export function converterOf(schema: TSchema): (texts: Readonly<Record<string, Text>>) => Record<string, unknown> {
-  const properties = (schema as { properties?: Readonly<Record<string, TSchema>> }).properties ?? {};
+export function converterOf({
+  properties = {},
+}: Schema): (texts: Readonly<Record<string, Text>>) => Record<string, unknown> {
   const steps = Object.entries(properties).map(([key, property]) => ({ key, convert: convert(property) }));
   return (texts) => {
     const out: Record<string, unknown> = {};
@@ -169,14 +231,13 @@ export function converterOf(schema: TSchema): (texts: Readonly<Record<string, Te
   };
 }
 
-function convert(schema: TSchema): (text: string | readonly string[]) => unknown {
-  const { type, items } = schema as { type?: string; items?: TSchema };
+function convert({ type, items }: Schema): (text: string | readonly string[]) => unknown {
   if (type === 'array') {
     const one = items === undefined ? (text: string | readonly string[]) => text : convert(items);
     return (text) => (typeof text === 'string' ? [one(text)] : text.map((each) => one(each)));
   }
   const single = (text: string | readonly string[]): string => (typeof text === 'string' ? text : (text[0] ?? ''));
-  if (type === 'integer' || type === 'number') {
+  if (type === 'integer') {
     return (text) => (/^-?\d{1,17}(\.\d{1,17})?$/.test(single(text)) ? Number(single(text)) : single(text));
   }
   if (type === 'boolean') {

@@ -11,13 +11,14 @@ import {
   optional,
   orNull,
   roomId,
+  type Schema,
   string,
   userId,
 } from '../../http/schema.ts';
 import { type RoomCreation, type RoomWishes, readInitialState } from '../../services/room-creation.ts';
 import { v3 } from './paths.ts';
 
-const maybe = <S extends Parameters<typeof orNull>[0]>(schema: S) => optional(orNull(schema));
+const maybe = <T>(schema: Schema<T>) => optional(orNull(schema));
 
 export const createRoomEndpoints = ({ roomCreation }: { roomCreation: RoomCreation }): Endpoint[] => [
   endpoint({
