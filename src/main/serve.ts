@@ -6,7 +6,7 @@ import { watchEventLoop } from '../http/event-loop-watch.ts';
 import { type BoundAddress, type Certificate, createHttpServer, type ListenerOptions } from '../http/server.ts';
 import { type Clock, systemClock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
-import { Metrics } from '../kit/metrics.ts';
+import type { Metrics } from '../kit/metrics.ts';
 import { type Random, systemRandom } from '../kit/random.ts';
 import type { Database } from '../storage/database.ts';
 import { openDatabase } from '../storage/open.ts';
@@ -47,8 +47,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const { config, log, configPaths, clock = systemClock(), random = systemRandom() } = options;
   const signingKey = readSigningKey(config.keys.signingKeyPath);
   const certificate = readCertificate(config);
-  const metrics = config.metrics.isEnabled ? new Metrics() : null;
-  metrics?.watchProcess();
+  const metrics = config.metrics.isEnabled ? await openMetrics() : null;
   const watch = metrics === null ? null : watchEventLoop(metrics);
   const opened = await openDatabase(databaseOptions(config.database, options.isDurable ?? true), log).catch((error) => {
     throw error instanceof Error ? new StartError(error.message, { cause: error }) : error;
@@ -82,6 +81,14 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     await db.close();
     throw error;
   }
+}
+
+/** Loaded only where it is wanted: the library for it is a tenth of what the server holds after its start. */
+async function openMetrics(): Promise<Metrics> {
+  const { Metrics } = await import('../kit/metrics.ts');
+  const metrics = new Metrics();
+  metrics.watchProcess();
+  return metrics;
 }
 
 /** Makes sure that the database is this server's own. Every ID in it ends with the name. */
