@@ -182,7 +182,16 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   });
   const profileOf = (userId: UserId) => profiles.profileOf(userId);
   const aliases = new Aliases({ db, rooms, reader, clock, serverName, config: config.rooms });
-  const membership = new Membership({ db, rooms, reader, aliases, limits: limiter, config: config.rooms, profileOf });
+  const membership = new Membership({
+    db,
+    rooms,
+    stream,
+    reader,
+    aliases,
+    limits: limiter,
+    config: config.rooms,
+    profileOf,
+  });
   const roomDirectory = new RoomDirectory({ db, rooms, reader, config: config.rooms });
   const roomCreation = new RoomCreation({
     rooms,

@@ -13,6 +13,7 @@ import { findAccountData } from '../storage/account-data.ts';
 import type { Database } from '../storage/database.ts';
 import { isInAnyRoom, listJoinedRoomIds } from '../storage/room-aliases.ts';
 import { type Membership as MembershipState, markForgotten } from '../storage/room-state.ts';
+import type { Stream } from '../stream/stream.ts';
 import type { Aliases } from './aliases.ts';
 import { type Asker, type Limits, roomOfMember } from './asker.ts';
 
@@ -22,6 +23,7 @@ export type MemberProfile = { readonly displayname?: string; readonly avatar_url
 export type MembershipDeps = {
   readonly db: Database;
   readonly rooms: Rooms;
+  readonly stream: Stream;
   readonly reader: RoomReader;
   readonly aliases: Aliases;
   readonly limits: Limits;
@@ -208,7 +210,17 @@ export class Membership {
     if (membership !== 'leave' && membership !== 'ban') {
       throw badRequest('M_UNKNOWN', 'You are still in this room: leave it before you forget it.');
     }
-    await this.#deps.db.commit([markForgotten(live.roomNo, userId)]);
+    const { db, stream } = this.#deps;
+    const position = stream.issue();
+    try {
+      await db.commit([markForgotten(live.roomNo, userId)]);
+    } catch (error) {
+      stream.release(position);
+      throw error;
+    }
+    // No event, and nobody to wake; but whoever keeps the user's rooms in memory must read them again.
+    stream.publish({ kind: 'event', position, roomNo: null, about: userId, users: [] });
+    await stream.reached(position);
   }
 
   /**

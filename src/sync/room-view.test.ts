@@ -31,6 +31,8 @@ forEachDatabase((database) => {
     const before = await alice.sync(undefined, { filter });
 
     await alice.leave(room);
+    // Whoever looks between the two must not be shown the room for ever.
+    await alice.sync(undefined, { filter });
     await alice.post(roomPath(room, 'forget'));
 
     const after = await alice.sync(before.next_batch, { filter });
