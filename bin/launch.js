@@ -3,7 +3,7 @@
  * Plain JavaScript that an old Node understands, and nothing but Node's own modules.
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { become, isNewEnough, nodePath, root } from '../scripts/runtime.js';
 
@@ -38,7 +38,10 @@ export async function launch(name) {
     return;
   }
   const { enableCompileCache } = await import('node:module');
-  enableCompileCache();
+  // Not in the machine's common directory for temporary files, where others could plant code for us to run.
+  const { directory } = enableCompileCache(join(root, 'node_modules', '.cache', 'compiled'));
+  // Threads read it from here: the writer of the database is spared compiling too.
+  if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= dirname(directory);
   const built = join(root, 'dist', `${name}.js`);
   const { main } = await import(pathToFileURL(isBuilt(built) ? built : join(root, 'src', 'cli', `${name}.ts`)).href);
   await main(process.argv.slice(2));
