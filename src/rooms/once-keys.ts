@@ -11,13 +11,20 @@ import { findOnceKey, listOnceKeys } from '../storage/events.ts';
 export type OnceKey = { readonly userId: UserId; readonly scope: string; readonly txnKey: string };
 
 /** A device with more keys than this is looked up in the table each time. */
-const KEYS_OF_SCOPE_MAX = 2000;
+const KEYS_OF_SCOPE_MAX = 20_000;
+/** Keys in memory, of all devices together. */
+const KEYS_MAX = 200_000;
+/** A device's share of that is counted again each time it has so many more. */
+const RECOUNT_AFTER = 256;
 
 type Scope = { keys: Map<string, EventId> | null };
 
 export class OnceKeys {
   readonly #db: Database;
-  readonly #scopes = new LRUCache<string, Scope>({ max: 2000 });
+  readonly #scopes = new LRUCache<string, Scope>({
+    maxSize: KEYS_MAX,
+    sizeCalculation: (scope) => RECOUNT_AFTER + (scope.keys?.size ?? 0),
+  });
 
   constructor(deps: { db: Database }) {
     this.#db = deps.db;
@@ -43,6 +50,7 @@ export class OnceKeys {
     if (scope === undefined || scope.keys === null) return;
     scope.keys.set(onceKey.txnKey, eventId);
     if (scope.keys.size >= KEYS_OF_SCOPE_MAX) scope.keys = null;
+    else if (scope.keys.size % RECOUNT_AFTER === 0) this.#scopes.set(nameOf(onceKey), scope);
   }
 }
 
