@@ -12,6 +12,7 @@ import type { EventStore } from '../rooms/event-store.ts';
 import type { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
+import type { StoredEvent } from '../rooms/stored-event.ts';
 import { formatSyncToken } from '../rooms/sync-token.ts';
 import { type AccountDataRow, findPushRules, listAccountData } from '../storage/account-data.ts';
 import type { Database } from '../storage/database.ts';
@@ -20,9 +21,10 @@ import { listMembershipChanges, type MembershipRow } from '../storage/room-state
 import type { ChangeIndex } from '../stream/change-index.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 import type { Typing } from '../stream/typing.ts';
-import type { RoomViews, StateAfterName } from './room-view.ts';
+import type { RoomAsk, StateAfterName } from './room-ask.ts';
+import type { RoomViews } from './room-view.ts';
 import type { UnreadCounts } from './unread-counts.ts';
-import type { UserRoomsCache } from './user-rooms.ts';
+import type { UserRooms, UserRoomsCache } from './user-rooms.ts';
 
 export type SyncAsk = {
   readonly reader: ViewReader;
@@ -52,6 +54,8 @@ export type SyncDeps = {
 
 /** The longest that a client may wait. */
 const TIMEOUT_MS_MAX = 10 * 60_000;
+/** How many changes of one membership are looked at for a stay: bans and unbans can follow each other for ever. */
+const MEMBER_STEPS_MAX = 100;
 
 type Sections = { join: string[]; invite: string[]; knock: string[]; leave: string[] };
 
@@ -64,29 +68,40 @@ export class Sync {
 
   /** The answer to one `/sync`. */
   async sync(ask: SyncAsk): Promise<JsonText> {
-    const { stream, clock } = this.#deps;
+    const { stream, clock, userRooms } = this.#deps;
     const endMs = clock.now() + Math.min(ask.timeoutMs, TIMEOUT_MS_MAX);
     // A token of a later log (an older backup was restored) waits for nothing: it is answered from where we are.
     const since = ask.since === null ? null : Math.min(ask.since, stream.current);
+    // What is forgotten is no change of the log: who looks at old rooms looks at the rows.
+    if (since === null && ask.filter.room.includeLeave) userRooms.drop(ask.reader.userId);
     for (;;) {
-      const upTo = stream.current;
-      const body = since === upTo && !ask.wantsFullState ? '' : await this.#body({ ...ask, since }, upTo);
+      const { upTo, rooms } = await this.#now(ask.reader.userId);
+      const body = since === upTo && !ask.wantsFullState ? '' : await this.#body({ ...ask, since }, upTo, rooms);
       const leftMs = endMs - clock.now();
       if (body !== '' || since === null || leftMs <= 0 || ask.wantsFullState || ask.signal.aborted) {
         return new JsonText(`{"next_batch":"${formatSyncToken(upTo)}"${body}}`);
       }
       // Between the look and the wait nothing else runs, so that no change slips through.
       if (stream.current !== upTo) continue;
-      const isWoken = await stream.waitFor(ask.reader.userId, leftMs, ask.signal);
-      if (!isWoken) return new JsonText(`{"next_batch":"${formatSyncToken(stream.current)}"}`);
+      await stream.waitFor(ask.reader.userId, leftMs, ask.signal);
+    }
+  }
+
+  /** The newest visible position, and the user's rooms as they are at that very position. */
+  async #now(userId: UserId): Promise<{ upTo: StreamPosition; rooms: UserRooms }> {
+    const { stream, userRooms } = this.#deps;
+    for (;;) {
+      // Both at one time: rooms that were read a moment earlier could lack a leaving that `upTo` already covers.
+      const rooms = userRooms.atHand(userId);
+      if (rooms !== undefined) return { upTo: stream.current, rooms };
+      await userRooms.load(userId);
     }
   }
 
   /** The members of the answer's object, each with a comma before it; '' where nothing happened. */
-  async #body(ask: SyncAsk, upTo: StreamPosition): Promise<string> {
-    const { changes, userRooms } = this.#deps;
+  async #body(ask: SyncAsk, upTo: StreamPosition, rooms: UserRooms): Promise<string> {
+    const { changes } = this.#deps;
     const { userId } = ask.reader;
-    const rooms = await userRooms.get(userId);
     const since = ask.since ?? 0;
     const hasAccountData =
       ask.since === null ||
@@ -114,7 +129,7 @@ export class Sync {
   /** What the user was, at `since`, in the rooms where that changed later: room number → membership. */
   async #membershipsBefore(
     ask: SyncAsk,
-    rooms: ReadonlyMap<number, MembershipRow>,
+    rooms: UserRooms,
     upTo: StreamPosition,
   ): Promise<ReadonlyMap<number, string | null>> {
     const before = new Map<number, string | null>();
@@ -181,21 +196,53 @@ export class Sync {
     // Rooms left long ago are told of only where the client asks for them, and not if they are forgotten. A leaving that
     // is news is told: the user's other devices would keep the room for ever.
     if (ask.since === null && (row.isForgotten || !ask.filter.room.includeLeave)) return;
-    const history = await this.#deps.roomViews.history({
+    const text = await this.#left(ask, live, row, before);
+    const data = this.#roomAccountData(ask, live, accountData);
+    sections.leave.push(`${name}:{${text}${data === '' ? '' : `,"account_data":{"events":[${data}]}`}}`);
+  }
+
+  /** Timeline and state of a room that the user is out of, up to where the user went. */
+  async #left(
+    ask: SyncAsk,
+    live: LiveRoom,
+    row: MembershipRow,
+    before: ReadonlyMap<number, string | null>,
+  ): Promise<string> {
+    const { events, roomViews } = this.#deps;
+    const member = await events.get(row.eventNo);
+    const end = await this.#endOfStay(member);
+    const since = before.get(row.roomNo) === 'join' ? ask.since : null;
+    const roomAsk: RoomAsk = {
       live,
       reader: ask.reader,
       filter: ask.filter,
-      since: before.get(row.roomNo) === 'join' ? ask.since : null,
+      since,
       clientSince: ask.since,
-      upTo: row.position,
+      upTo: end?.position ?? row.position,
       wantsFullState: ask.wantsFullState,
       stateAfter: ask.stateAfter,
       seesAll: false,
-    });
-    const data = this.#roomAccountData(ask, live, accountData);
-    const parts = [`"timeline":${history.timelineText}`, `"${history.stateKey}":${history.stateText}`];
-    if (data !== '') parts.push(`"account_data":{"events":[${data}]}`);
-    sections.leave.push(`${name}:{${parts.join(',')}}`);
+    };
+    const isOldStay = end !== null && ask.since !== null && end.position <= ask.since;
+    // Whoever was only invited, refused or banned learns that, and nothing of the room (threat D2).
+    if (end === null || isOldStay) {
+      return `"timeline":${await roomViews.lastWord(roomAsk, member)},"${ask.stateAfter ?? 'state'}":{"events":[]}`;
+    }
+    const history = await roomViews.history(roomAsk, member === end ? null : member);
+    return `"timeline":${history.timelineText},"${history.stateKey}":${history.stateText}`;
+  }
+
+  /** The event that ended the user's last stay in a room, looked for from their newest member event; null for no stay. */
+  async #endOfStay(member: StoredEvent): Promise<StoredEvent | null> {
+    let after: StoredEvent | null = null;
+    let event = member;
+    for (let step = 0; step < MEMBER_STEPS_MAX; step++) {
+      if (event.pdu.content['membership'] === 'join') return after;
+      after = event;
+      if (event.row.replacesNo === null) return null;
+      event = await this.#deps.events.get(event.row.replacesNo);
+    }
+    return null;
   }
 
   /** A joined room's part, or null where nothing of it is news. */
@@ -207,7 +254,6 @@ export class Sync {
     before: ReadonlyMap<number, string | null>,
     accountData: readonly AccountDataRow[],
   ): Promise<string | null> {
-    const { userId } = ask.reader;
     const isNew = before.has(row.roomNo);
     // Whoever left and came back has a gap that only visibility can fill.
     const since = isNew && before.get(row.roomNo) !== 'join' ? null : ask.since;
@@ -229,7 +275,7 @@ export class Sync {
     const parts: string[] = [`"timeline":${history.timelineText}`, `"${history.stateKey}":${history.stateText}`];
     if (ephemeral !== '' || since === null) parts.push(`"ephemeral":{"events":[${ephemeral}]}`);
     if (data !== '' || since === null) parts.push(`"account_data":{"events":[${data}]}`);
-    if (history.membersChanged) parts.push(`"summary":${await this.#deps.roomViews.summary(live, userId)}`);
+    if (history.summaryText !== null) parts.push(`"summary":${history.summaryText}`);
     parts.push(await this.#unread(ask, live, upTo));
     return `{${parts.join(',')}}`;
   }

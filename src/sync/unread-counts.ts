@@ -4,7 +4,7 @@
  * who do not read. Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#receiving-notifications
  */
 import { LRUCache } from 'lru-cache';
-import type { UserId } from '../core/ids.ts';
+import { type EventId, parseEventId, type UserId } from '../core/ids.ts';
 import { isJsonObject } from '../core/json-value.ts';
 import { readPowerLevels } from '../core/power-levels.ts';
 import { type CompiledRules, compileRules, evaluatePush, PushEvent } from '../core/push-evaluation.ts';
@@ -37,19 +37,22 @@ type Kept = {
   /** Where receipts of the whole room stand; what lies before is read in every thread. */
   since: StreamPosition;
   readonly threads: Map<string, Tally>;
-  /** How far the counts lie on disk. */
-  storedTo: StreamPosition;
+  /** Set while somebody counts on: what several devices wait for is counted once. */
+  counting: Promise<void> | null;
 };
 
 const PAGE = 500;
 /** Counts are written when that many events were judged since they last were: it bounds what a restart counts again. */
 const STORE_AFTER = 200;
+/** How many relations are followed to a thread, as the specification asks. */
+const HOPS_MAX = 3;
 /** A reader who is further behind is counted from here on: nobody reads on that there are more. */
 const BEHIND_MAX = 20_000;
 
 export class UnreadCounts {
   readonly #deps: { db: Database; stream: Stream; events: EventStore; ignored: IgnoredUsers };
   readonly #kept = new LRUCache<string, Kept>({ max: 50_000 });
+  readonly #loading = new Map<string, Promise<Kept>>();
   readonly #rules = new LRUCache<UserId, CompiledRules>({ max: 20_000 });
   /** Events made ready for judging, shared by all readers. */
   readonly #pushEvents = new LRUCache<number, PushEvent>({ max: 2_000 });
@@ -59,7 +62,10 @@ export class UnreadCounts {
     deps.stream.listen((change) => {
       if (change.kind === 'push-rules' && change.about !== null) this.#rules.delete(change.about);
       if (change.kind === 'receipt' && change.about !== null && change.roomNo !== null) {
-        this.#kept.delete(keyOf(change.about, change.roomNo));
+        const key = keyOf(change.about, change.roomNo);
+        this.#kept.delete(key);
+        // Whoever is loading may have read the receipts from before.
+        this.#loading.delete(key);
       }
     });
   }
@@ -67,7 +73,12 @@ export class UnreadCounts {
   /** What the user has not read in the room, up to a position. */
   async count(live: LiveRoom, userId: UserId, upTo: StreamPosition): Promise<RoomUnread> {
     const kept = await this.#keptOf(live, userId);
-    if (kept.countedTo < upTo) await this.#countOn(live, userId, kept, upTo);
+    while (kept.countedTo < upTo) {
+      kept.counting ??= this.#countOn(live, userId, kept, upTo).finally(() => {
+        kept.counting = null;
+      });
+      await kept.counting;
+    }
     const threads = new Map<string, UnreadCount>();
     let main: UnreadCount = { notifyCount: 0, highlightCount: 0 };
     for (const [threadId, tally] of kept.threads) {
@@ -82,9 +93,19 @@ export class UnreadCounts {
     const key = keyOf(userId, live.roomNo);
     const known = this.#kept.get(key);
     if (known !== undefined) return known;
-    const kept = await this.#load(live, userId);
-    this.#kept.set(key, kept);
-    return kept;
+    let loading = this.#loading.get(key);
+    if (loading === undefined) {
+      loading = this.#load(live, userId);
+      this.#loading.set(key, loading);
+    }
+    const mine = loading;
+    try {
+      const kept = await mine;
+      if (this.#loading.get(key) === mine) this.#kept.set(key, kept);
+      return kept;
+    } finally {
+      if (this.#loading.get(key) === mine) this.#loading.delete(key);
+    }
   }
 
   async #load(live: LiveRoom, userId: UserId): Promise<Kept> {
@@ -122,7 +143,7 @@ export class UnreadCounts {
     } else {
       countedTo = Math.min(since, ...[...threads.values()].map((tally) => Math.max(tally.since, since)));
     }
-    return { countedTo: Math.max(countedTo, since), since, threads, storedTo: Math.max(countedTo, since) };
+    return { countedTo: Math.max(countedTo, since), since, threads, counting: null };
   }
 
   /** Goes back from a member event through changes of the profile to the join itself. */
@@ -169,18 +190,29 @@ export class UnreadCounts {
     event: StoredEvent,
     displayName: string | null,
   ): Promise<void> {
-    const threadId = threadOf(event);
-    let tally = kept.threads.get(threadId);
-    if (event.position <= Math.max(kept.since, tally?.since ?? 0)) return;
-    if (event.isRedacted) return;
+    if (event.position <= kept.since || event.isRedacted) return;
     const verdict = evaluatePush(rules, await this.#pushEvent(live, event), displayName);
     if (!verdict.notify) return;
+    const threadId = await this.#threadOf(event);
+    let tally = kept.threads.get(threadId);
+    if (event.position <= (tally?.since ?? 0)) return;
     if (tally === undefined) {
       tally = { since: 0, notify: 0, highlight: 0 };
       kept.threads.set(threadId, tally);
     }
     tally.notify++;
     if (verdict.highlight) tally.highlight++;
+  }
+
+  /** The thread an event belongs to: its root's ID, or `main`. What is said of an event goes where that event is. */
+  async #threadOf(event: StoredEvent): Promise<string> {
+    let relation = relationOf(event);
+    for (let hop = 0; relation !== null && hop < HOPS_MAX; hop++) {
+      if (relation.isThread) return relation.eventId;
+      const target = await this.#deps.events.findById(relation.eventId);
+      relation = target === undefined || target.row.roomNo !== event.row.roomNo ? null : relationOf(target);
+    }
+    return MAIN;
   }
 
   async #store(live: LiveRoom, userId: UserId, kept: Kept): Promise<void> {
@@ -200,7 +232,6 @@ export class UnreadCounts {
         highlightCount: 0,
       });
     }
-    kept.storedTo = kept.countedTo;
     await this.#deps.db.commit(replaceUnreadCounts(userId, live.roomNo, rows));
   }
 
@@ -242,10 +273,12 @@ export class UnreadCounts {
 
 const keyOf = (userId: UserId, roomNo: number): string => `${roomNo} ${userId}`;
 
-/** The thread an event belongs to: its root's ID, or `main`. */
-function threadOf(event: StoredEvent): string {
+type Relation = { readonly isThread: boolean; readonly eventId: EventId };
+
+/** What an event relates to, or null. */
+function relationOf(event: StoredEvent): Relation | null {
   const relation = event.pdu.content['m.relates_to'];
-  if (!isJsonObject(relation) || relation['rel_type'] !== 'm.thread') return MAIN;
-  const rootId = relation['event_id'];
-  return typeof rootId === 'string' ? rootId : MAIN;
+  if (!isJsonObject(relation) || typeof relation['rel_type'] !== 'string') return null;
+  const eventId = parseEventId(relation['event_id']);
+  return eventId === null ? null : { isThread: relation['rel_type'] === 'm.thread', eventId };
 }

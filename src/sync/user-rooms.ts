@@ -13,7 +13,7 @@ export class UserRoomsCache {
   readonly #db: Database;
   readonly #stream: Stream;
   readonly #cache = new LRUCache<UserId, UserRooms>({ max: USERS_MAX });
-  readonly #loading = new Map<UserId, Promise<UserRooms>>();
+  readonly #loading = new Map<UserId, Promise<void>>();
 
   constructor(deps: { db: Database; stream: Stream }) {
     this.#db = deps.db;
@@ -30,28 +30,27 @@ export class UserRoomsCache {
     this.#loading.delete(userId);
   }
 
-  /** The user's rooms by number; what it says is visible in the log by then. */
-  async get(userId: UserId): Promise<UserRooms> {
-    const cached = this.#cache.get(userId);
-    if (cached !== undefined) return cached;
-    let loading = this.#loading.get(userId);
-    if (loading === undefined) {
-      loading = this.#load(userId);
-      this.#loading.set(userId, loading);
-      const mine = loading;
-      void loading
-        .then((rooms) => {
-          if (this.#loading.get(userId) === mine) this.#cache.set(userId, rooms);
-        })
-        .catch(() => {})
-        .finally(() => {
-          if (this.#loading.get(userId) === mine) this.#loading.delete(userId);
-        });
-    }
+  /** The user's rooms by number, as they are at the log's newest position; undefined where `load` must come first. */
+  atHand(userId: UserId): UserRooms | undefined {
+    return this.#cache.get(userId);
+  }
+
+  /** Reads the user's rooms, so that they are at hand, unless they change again meanwhile. */
+  load(userId: UserId): Promise<void> {
+    const running = this.#loading.get(userId);
+    if (running !== undefined) return running;
+    const loading = this.#read(userId)
+      .then((rooms) => {
+        if (this.#loading.get(userId) === loading) this.#cache.set(userId, rooms);
+      })
+      .finally(() => {
+        if (this.#loading.get(userId) === loading) this.#loading.delete(userId);
+      });
+    this.#loading.set(userId, loading);
     return loading;
   }
 
-  async #load(userId: UserId): Promise<UserRooms> {
+  async #read(userId: UserId): Promise<UserRooms> {
     const rows = await listMembershipsOfUser(this.#db, userId);
     // A change can be on disk a moment before the log shows it.
     await this.#stream.reached(rows.reduce((last, row) => Math.max(last, row.position), 0));

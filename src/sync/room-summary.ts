@@ -1,0 +1,75 @@
+/** What a room is called by those who hold little of it: counts and heroes for members, stripped state for invited users. */
+import type { UserId } from '../core/ids.ts';
+import { shownContent } from '../rooms/client-view.ts';
+import type { EventStore } from '../rooms/event-store.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
+import type { RoomReader } from '../rooms/read.ts';
+import type { StoredEvent } from '../rooms/stored-event.ts';
+
+const HEROES_MAX = 5;
+
+const STRIPPED_TYPES = [
+  'm.room.create',
+  'm.room.join_rules',
+  'm.room.canonical_alias',
+  'm.room.avatar',
+  'm.room.encryption',
+  'm.room.name',
+  'm.room.topic',
+] as const;
+
+/** State whose change makes a summary another one. */
+export const SUMMARY_TYPES: ReadonlySet<string> = new Set(['m.room.member', 'm.room.name', 'm.room.canonical_alias']);
+
+/** Those to call a room by that has no name: first who is in it or invited, else who was. null for a room with a name. */
+export async function heroesOf(reader: RoomReader, live: LiveRoom, userId: UserId): Promise<UserId[] | null> {
+  if (await hasName(reader, live)) return null;
+  const heroes: UserId[] = [];
+  const left: UserId[] = [];
+  for (const [member, membership] of live.members) {
+    if (member === userId) continue;
+    if (membership === 'join' || membership === 'invite') heroes.push(member);
+    else if (left.length < HEROES_MAX) left.push(member);
+    if (heroes.length === HEROES_MAX) break;
+  }
+  return heroes.length > 0 ? heroes : left;
+}
+
+/** A summary as JSON text. */
+export function summaryText(live: LiveRoom, heroes: readonly UserId[] | null): string {
+  const names = heroes === null ? '' : `"m.heroes":${JSON.stringify(heroes)},`;
+  return `{${names}"m.joined_member_count":${live.joinedCount},"m.invited_member_count":${live.invitedCount}}`;
+}
+
+async function hasName(reader: RoomReader, live: LiveRoom): Promise<boolean> {
+  for (const [type, key] of [
+    ['m.room.name', 'name'],
+    ['m.room.canonical_alias', 'alias'],
+  ] as const) {
+    const event = await reader.stateEvent(live, type, '');
+    const value = event === null ? undefined : shownContent(event)[key];
+    if (typeof value === 'string' && value !== '') return true;
+  }
+  return false;
+}
+
+/** Stripped state for someone who is invited or knocks, as JSON text; `member` is their own member event. */
+export async function strippedState(
+  events: EventStore,
+  live: LiveRoom,
+  userId: UserId,
+  member: StoredEvent,
+): Promise<string> {
+  const eventNos: number[] = [];
+  for (const type of STRIPPED_TYPES) {
+    const eventNo = live.currentNo(type, '');
+    if (eventNo !== null) eventNos.push(eventNo);
+  }
+  const senderNo = live.currentNo('m.room.member', member.pdu.sender);
+  if (senderNo !== null && member.pdu.sender !== userId) eventNos.push(senderNo);
+  const stripped = [...(await events.list(eventNos)), member].map((event) => {
+    const { type, stateKey, sender } = event.pdu;
+    return JSON.stringify({ type, state_key: stateKey, sender, content: shownContent(event) });
+  });
+  return `{"events":[${stripped.join(',')}]}`;
+}
