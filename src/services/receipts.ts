@@ -1,12 +1,12 @@
 /** Who has read how far. Private receipts are for their owner only. */
 import { forbidden, invalidParam, notFound } from '../core/errors.ts';
-import type { EventId, RoomId, UserId } from '../core/ids.ts';
+import { type EventId, parseEventId, type RoomId, type UserId } from '../core/ids.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
-import { upsertAccountData } from '../storage/account-data.ts';
+import { findAccountData, upsertAccountData } from '../storage/account-data.ts';
 import type { Database } from '../storage/database.ts';
 import { listReceiptsOfUser, type ReceiptType, upsertReceipt } from '../storage/receipts.ts';
 import type { Stream } from '../stream/stream.ts';
@@ -41,10 +41,12 @@ export class Receipts {
     }
     if (mark.type === 'm.fully_read') {
       if (mark.threadId !== null) throw invalidParam('thread_id: m.fully_read is for the whole room.');
-      await this.#markFullyRead(live, mark);
+      await this.#markFullyRead(live, mark, event);
       return;
     }
-    if (mark.threadId === '') throw invalidParam('thread_id: must not be empty.');
+    if (mark.threadId !== null && mark.threadId !== 'main' && parseEventId(mark.threadId) === null) {
+      throw invalidParam("thread_id: must be main or the ID of a thread's first event.");
+    }
     await this.#markRead(live, mark, event);
   }
 
@@ -76,8 +78,15 @@ export class Receipts {
     stream.publish({ kind: 'receipt', position, roomNo: live.roomNo, about: mark.userId, users });
   }
 
-  async #markFullyRead(live: LiveRoom, mark: ReceiptMark): Promise<void> {
-    const { db, stream } = this.#deps;
+  async #markFullyRead(live: LiveRoom, mark: ReceiptMark, event: StoredEvent): Promise<void> {
+    const { db, stream, events } = this.#deps;
+    const earlier = await findAccountData(db, mark.userId, live.roomNo, 'm.fully_read');
+    if (earlier !== undefined) {
+      // Written below, in this very shape.
+      const { event_id: eventId } = JSON.parse(earlier.content) as { event_id: EventId };
+      const last = await events.findById(eventId);
+      if (last?.isShown && last.position >= event.position) return;
+    }
     const position = stream.issue();
     const content = JSON.stringify({ event_id: mark.eventId });
     try {

@@ -40,13 +40,14 @@ const toRow = (columns: Columns): ReceiptRow => ({
   position: columns.position,
 });
 
-/** Stores a receipt in place of the user's last one of its type and thread. */
+/** Stores a receipt in place of the user's last one of its type and thread, unless that one is further on. */
 export function upsertReceipt(row: ReceiptRow): Statement {
   return sql`insert into receipts (room_no, user_id, type, thread_id, event_id, event_position, ts_ms, position)
     values (${row.roomNo}, ${row.userId}, ${row.type}, ${row.threadId}, ${row.eventId}, ${row.eventPosition},
             ${row.tsMs}, ${row.position})
     on conflict (room_no, user_id, type, thread_id) do update set event_id = excluded.event_id,
-      event_position = excluded.event_position, ts_ms = excluded.ts_ms, position = excluded.position`;
+      event_position = excluded.event_position, ts_ms = excluded.ts_ms, position = excluded.position
+      where receipts.event_position < excluded.event_position`;
 }
 
 /** One user's receipts in a room. */
