@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { crashOwnServer } from './crash-run.ts';
 
 for (const database of ['sqlite', 'postgres'] as const) {
-  test(`a server killed under load keeps all that it acknowledged, on ${database}`, async () => {
+  test(`F1: a server killed under load keeps all that it acknowledged, on ${database}`, async () => {
     const { problems, promised } = await crashOwnServer(database, 2, 1);
 
     assert.deepEqual(problems, []);

@@ -1,0 +1,84 @@
+/**
+ * Nearly right requests against a whole server: none fails it, none hangs, none says nothing about what was wrong, and all
+ * that was stored can be served. `MYELIN_FUZZ_REQUESTS=20000 MYELIN_FUZZ_SEED=7` makes a longer run, or another one.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { seededRandom } from '../../src/kit/random.ts';
+import type { TestUser } from '../../src/testing/test-client.ts';
+import { testServer } from '../../src/testing/test-server.ts';
+import { forEachDatabase } from '../support/databases.ts';
+import { assertServed, assertSound } from '../threats/served.ts';
+import { apiRequest, type World } from './api-requests.ts';
+import { pick } from './generate.ts';
+
+const REQUESTS = Number(process.env['MYELIN_FUZZ_REQUESTS'] ?? 300);
+const SEED = Number(process.env['MYELIN_FUZZ_SEED'] ?? 1);
+const ROOMS_MAX = 20;
+const ABSENT = '!absent:myelin.test';
+const ANSWER_TIMEOUT_MS = 20_000;
+
+forEachDatabase((database) => {
+  test(`A10: ${REQUESTS} nearly right requests leave a server whole`, {
+    timeout: 60_000 + REQUESTS * 100,
+  }, async (t) => {
+    const random = seededRandom(SEED);
+    const server = await testServer(t, { database });
+    const users: TestUser[] = [];
+    for (const name of ['alice', 'bob', 'carol']) users.push(await server.user(name));
+    // A witness in each room, whom the requests neither name nor speak for.
+    const witness = await server.user('witness');
+    const rooms: string[] = [];
+    for (const version of ['1', '6', '11', '12']) {
+      const levels = { events_default: 0, state_default: 0, users: version === '12' ? {} : { [witness.userId]: 100 } };
+      const options = { preset: 'public_chat', room_version: version, power_level_content_override: levels };
+      const room = await witness.createRoom(options);
+      for (const user of users) await user.join(room);
+      rooms.push(room.id);
+    }
+    const world: World = {
+      rooms: [...rooms, ABSENT],
+      users: [...users.map(({ userId }) => userId), '@absent:myelin.test', '@remote:elsewhere.test'],
+      events: [await witness.say(rooms[0]!, 'first'), `$${'x'.repeat(43)}`],
+      tokens: [(await witness.sync()).next_batch],
+    };
+
+    let done = 0;
+    for (let count = 0; count < REQUESTS; count++) {
+      const { method, path, query, body } = apiRequest(random, world);
+      const what = `request ${count} of seed ${SEED}: ${method} ${path} ${JSON.stringify(query)} ${body ?? ''}`;
+      const type = { 'content-type': 'application/json' };
+      const reply = await Promise.race([
+        pick(random, users).request(method, path, body, query, type),
+        lateAnswer(what),
+      ]);
+
+      assert.ok(reply.status < 500, `${what}: ${reply.status} ${JSON.stringify(reply.body)}`);
+      if (reply.status === 200) done++;
+      if (reply.status >= 400) {
+        assert.match(String(reply.body.errcode), /^M_[A-Z_]+$/, what);
+        assert.ok(String(reply.body.error).length > 5, what);
+      }
+      if (typeof reply.body.event_id === 'string') world.events.push(reply.body.event_id);
+      if (typeof reply.body.room_id === 'string' && world.rooms.length < ROOMS_MAX)
+        world.rooms.push(reply.body.room_id);
+      if (typeof reply.body.next_batch === 'string') world.tokens.push(reply.body.next_batch);
+    }
+
+    assert.ok(done > REQUESTS / 4, `only ${done} of ${REQUESTS} requests were right enough to try anything`);
+    await assertSound(
+      server,
+      world.rooms.filter((id) => id !== ABSENT).map((id) => ({ id })),
+    );
+    for (const user of [witness, ...users]) {
+      const joined: string[] = (await user.get('/v3/joined_rooms')).body.joined_rooms;
+      for (const id of joined) await assertServed([user], { id });
+      assert.equal(typeof (await user.sync()).next_batch, 'string');
+    }
+  });
+});
+
+async function lateAnswer(what: string): Promise<never> {
+  await new Promise((resolve) => setTimeout(resolve, ANSWER_TIMEOUT_MS).unref());
+  throw new Error(`No answer in time to ${what}`);
+}
