@@ -20,7 +20,6 @@ import { type Config, type SectionsRead, sections } from './sections.ts';
 import { reportStrangers } from './strangers.ts';
 
 export { ConfigError } from './given.ts';
-export type { Rate } from './kinds.ts';
 export type { Config, DatabaseConfig, Listener };
 
 export type LoadedConfig = {

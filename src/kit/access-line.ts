@@ -41,7 +41,7 @@ export function accessLog(log: Log): AccessLog {
 }
 
 /** The message of an access line. */
-export function accessMessage(facts: AccessFacts): string {
+function accessMessage(facts: AccessFacts): string {
   const seconds = (ms = 0): string => `${(ms / 1000).toFixed(3)}sec`;
   return (
     `${facts.ip} - ${facts.listener} - {${facts.user ?? ''}} Processed request: ${seconds(facts.ms)} ` +

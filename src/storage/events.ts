@@ -115,14 +115,6 @@ export async function listEventsForwards(
   return rows.map(toRow);
 }
 
-/** The position of a room's newest event at or before `upTo`, or null. */
-export async function findLastPosition(db: Reader, roomNo: number, upTo: number): Promise<number | null> {
-  const row = await db.first<{ position: number }>(
-    sql`select position from events where room_no = ${roomNo} and position <= ${upTo} order by position desc limit 1`,
-  );
-  return row?.position ?? null;
-}
-
 /** Makes an event a forward extremity. */
 export function insertForwardExtremity(roomNo: number, eventNo: number): Statement {
   return sql`insert into forward_extremities (room_no, event_no) values (${roomNo}, ${eventNo})`;

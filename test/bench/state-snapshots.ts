@@ -17,7 +17,7 @@ import { sql } from '../../src/storage/sql.ts';
 import { ALICE, type Engine, pduAfter, publicRoomDrafts, startEngine, stateDraft } from '../../src/testing/engine.ts';
 import { sharedPostgres } from '../support/postgres.ts';
 
-export type SnapshotFigures = {
+type SnapshotFigures = {
   readonly database: string;
   readonly events: number;
   readonly rawBytes: number;
@@ -72,7 +72,7 @@ async function fork(engine: Engine, from: StoredEvent, index: number): Promise<S
 }
 
 /** Builds the room in a database and measures it. `diskBytes` tells the database's size when all is flushed. */
-export async function measureSnapshots(
+async function measureSnapshots(
   database: string,
   open: () => Promise<Database>,
   diskBytes: (db: Database) => Promise<number>,

@@ -61,7 +61,7 @@ export async function assertServed(users: readonly TestUser[], room: TestRoom): 
 const FEDERATION_FORM = JSON.stringify({ event_format: 'federation' });
 
 /** The IDs of all events that a user can page to, oldest first; backwards and forwards give the same. */
-export async function historyOf(user: TestUser, room: TestRoom): Promise<string[]> {
+async function historyOf(user: TestUser, room: TestRoom): Promise<string[]> {
   const forwards = await page(user, room, 'f');
   const backwards = (await page(user, room, 'b')).reverse();
   assert.deepEqual(backwards, forwards, 'history is the same in both directions');
