@@ -11,6 +11,7 @@ import type { UserId } from '../core/ids.ts';
 import type { Requester, RequestFacts } from '../http/endpoint.ts';
 import type { Guard } from '../http/guard.ts';
 import type { Clock } from '../kit/clock.ts';
+import { atMost } from '../kit/lru-bound.ts';
 import type { Random } from '../kit/random.ts';
 import type { Database } from '../storage/database.ts';
 import {
@@ -89,7 +90,7 @@ export class AccessTokens implements Guard {
   constructor(deps: AccessTokensDeps) {
     this.#deps = deps;
     this.#known = new LRUCache({
-      max: KNOWN_MAX,
+      ...atMost(KNOWN_MAX),
       dispose: ({ owner }, tokenHash) => {
         const hashes = this.#hashesOf.get(owner.userId);
         hashes?.delete(tokenHash);

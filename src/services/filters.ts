@@ -4,6 +4,7 @@ import { invalidParam, notFound, notJson } from '../core/errors.ts';
 import { compileFilter, type SyncFilter } from '../core/filter.ts';
 import type { UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
+import { atMost } from '../kit/lru-bound.ts';
 import { findFilter, insertFilter, listFilters } from '../storage/account-data.ts';
 import { type Database, UniqueViolation } from '../storage/database.ts';
 
@@ -13,7 +14,7 @@ const FILTER_CHARS_MAX = 65_536;
 
 export class Filters {
   readonly #db: Database;
-  readonly #compiled = new LRUCache<string, SyncFilter>({ max: 10_000 });
+  readonly #compiled = new LRUCache<string, SyncFilter>(atMost(10_000));
 
   constructor(deps: { db: Database }) {
     this.#db = deps.db;

@@ -9,6 +9,7 @@ import type { UserId } from '../core/ids.ts';
 import { canonicalJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
 import type { Log } from '../kit/log.ts';
+import { atMost } from '../kit/lru-bound.ts';
 import { KeyedQueue } from '../kit/queue.ts';
 import { shownContent } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
@@ -46,7 +47,7 @@ const OF_THE_JOIN = new Set(['reason', 'third_party_invite', 'join_authorised_vi
 
 export class Profiles {
   readonly #deps: ProfilesDeps;
-  readonly #cache = new LRUCache<UserId, JsonObject>({ max: PROFILES_MAX });
+  readonly #cache = new LRUCache<UserId, JsonObject>(atMost(PROFILES_MAX));
   /** A profile is read and written as one: two changes at a time of one user would lose one. */
   readonly #turns = new KeyedQueue();
 

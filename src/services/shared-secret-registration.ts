@@ -3,6 +3,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { badRequest, MatrixError } from '../core/errors.ts';
 import type { Clock } from '../kit/clock.ts';
+import { atMost } from '../kit/lru-bound.ts';
 import type { Random } from '../kit/random.ts';
 import type { Session } from './devices.ts';
 import type { Registration } from './registration.ts';
@@ -33,7 +34,7 @@ const NONCE_LENGTH = 32;
 export class SharedSecretRegistration {
   readonly #deps: SharedSecretRegistrationDeps;
   /** Until when each nonce is good. */
-  readonly #nonces = new LRUCache<string, number>({ max: NONCES_MAX });
+  readonly #nonces = new LRUCache<string, number>(atMost(NONCES_MAX));
 
   constructor(deps: SharedSecretRegistrationDeps) {
     this.#deps = deps;

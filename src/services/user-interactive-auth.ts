@@ -10,6 +10,7 @@ import { canonicalJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
 import { RawReply, type Requester, type RequestFacts } from '../http/endpoint.ts';
 import type { Clock } from '../kit/clock.ts';
+import { atMost } from '../kit/lru-bound.ts';
 import type { Random } from '../kit/random.ts';
 import type { Accounts } from './accounts.ts';
 
@@ -54,9 +55,9 @@ const SESSION_ID_LENGTH = 24;
 
 export class UserInteractiveAuth {
   readonly #deps: UserInteractiveAuthDeps;
-  readonly #sessions = new LRUCache<string, UiaSession & { readonly endsMs: number }>({ max: SESSIONS_MAX });
+  readonly #sessions = new LRUCache<string, UiaSession & { readonly endsMs: number }>(atMost(SESSIONS_MAX));
   /** When each token's user last proved itself, by the token's number. */
-  readonly #proofs = new LRUCache<number, number>({ max: SESSIONS_MAX });
+  readonly #proofs = new LRUCache<number, number>(atMost(SESSIONS_MAX));
   readonly #macKey: Buffer;
 
   constructor(deps: UserInteractiveAuthDeps) {
