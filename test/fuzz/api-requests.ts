@@ -14,8 +14,17 @@ export type ApiRequest = {
 export type World = {
   readonly rooms: string[];
   readonly users: readonly string[];
-  readonly events: string[];
+  /** By room. */
+  readonly events: Map<string, string[]>;
   readonly tokens: string[];
+};
+
+/** What one request is about. */
+type Scene = {
+  readonly world: World;
+  readonly self: string;
+  readonly room: string;
+  readonly events: readonly string[];
 };
 
 type Shape = {
@@ -23,7 +32,7 @@ type Shape = {
   /** `:name` stands for one of the world's names, `:text` for any text, `:type` for an event type. */
   readonly path: string;
   readonly query?: readonly string[];
-  readonly body?: (random: Random, world: World) => JsonValue;
+  readonly body?: (random: Random, scene: Scene) => JsonValue;
 };
 
 const STATE_TYPES = [
@@ -52,18 +61,18 @@ const EVENT_TYPES = [
   'org.example',
 ];
 
-const content = (random: Random, world: World): JsonValue => {
+const content = (random: Random, { world, events }: Scene): JsonValue => {
   const base = {
-    membership: pick(random, ['join', 'invite', 'leave', 'ban', 'knock']),
+    membership: pick(random, ['join', 'join', 'join', 'invite', 'leave', 'ban', 'knock']),
     displayname: 'x',
     body: 'hello',
     join_rule: pick(random, ['public', 'invite', 'knock', 'restricted']),
     history_visibility: pick(random, ['joined', 'shared', 'invited', 'world_readable']),
     users: { [pick(random, world.users)]: pick(random, [0, 50, 100]) },
-    redacts: pick(random, world.events),
+    redacts: pick(random, events),
     'm.relates_to': {
       rel_type: pick(random, ['m.thread', 'm.replace', 'm.annotation']),
-      event_id: pick(random, world.events),
+      event_id: pick(random, events),
     },
     'm.mentions': { user_ids: [pick(random, world.users)], room: true },
   };
@@ -71,7 +80,7 @@ const content = (random: Random, world: World): JsonValue => {
   return { ...Object.fromEntries(keys), ...(oneIn(random, 3) ? tameObject(random) : {}) };
 };
 
-const filter = (random: Random, world: World): JsonValue => ({
+const filter = (random: Random, { world }: Scene): JsonValue => ({
   event_format: pick(random, ['client', 'federation']),
   event_fields: ['type', 'content.body'],
   room: {
@@ -81,25 +90,27 @@ const filter = (random: Random, world: World): JsonValue => ({
   },
 });
 
-const createRoom = (random: Random, world: World): JsonValue => ({
+const createRoom = (random: Random, scene: Scene): JsonValue => ({
   preset: pick(random, ['public_chat', 'private_chat', 'trusted_private_chat']),
   room_version: pick(random, ['1', '2', '5', '6', '10', '11', '12', '99']),
   name: 'x',
   topic: text(random),
-  invite: [pick(random, world.users)],
+  invite: [pick(random, scene.world.users)],
   room_alias_name: random.text(6),
-  initial_state: [{ type: pick(random, STATE_TYPES), state_key: '', content: content(random, world) }],
+  initial_state: [{ type: pick(random, STATE_TYPES), state_key: '', content: content(random, scene) }],
   power_level_content_override: { users_default: 10, events: { 'm.room.name': 0 } },
   creation_content: { 'm.federate': oneIn(random, 2), type: 'm.space' },
 });
 
-const person = (random: Random, world: World): JsonValue => ({
+const person = (random: Random, { world }: Scene): JsonValue => ({
   user_id: pick(random, world.users),
   reason: text(random),
 });
 
+const SEND: Shape = { method: 'PUT', path: '/v3/rooms/:room/send/:eventType/:text', body: content };
+
 const SHAPES: readonly Shape[] = [
-  { method: 'PUT', path: '/v3/rooms/:room/send/:eventType/:text', body: content },
+  ...new Array<Shape>(8).fill(SEND),
   { method: 'PUT', path: '/v3/rooms/:room/state/:stateType', body: content },
   { method: 'PUT', path: '/v3/rooms/:room/state/:stateType/:text', body: content },
   { method: 'PUT', path: '/v3/rooms/:room/state/m.room.member/:user', body: content },
@@ -114,14 +125,14 @@ const SHAPES: readonly Shape[] = [
   {
     method: 'POST',
     path: '/v3/rooms/:room/read_markers',
-    body: (random, world) => ({ 'm.fully_read': pick(random, world.events), 'm.read': pick(random, world.events) }),
+    body: (random, { events }) => ({ 'm.fully_read': pick(random, events), 'm.read': pick(random, events) }),
   },
-  { method: 'PUT', path: '/v3/rooms/:room/typing/:user', body: () => ({ typing: true, timeout: 1000 }) },
+  { method: 'PUT', path: '/v3/rooms/:room/typing/:self', body: () => ({ typing: true, timeout: 1000 }) },
   { method: 'POST', path: '/v3/createRoom', body: createRoom },
-  { method: 'POST', path: '/v3/user/:user/filter', body: filter },
-  { method: 'PUT', path: '/v3/user/:user/account_data/:text', body: content },
-  { method: 'PUT', path: '/v3/user/:user/rooms/:room/account_data/:text', body: content },
-  { method: 'PUT', path: '/v3/user/:user/rooms/:room/tags/:text', body: () => ({ order: 0.5 }) },
+  { method: 'POST', path: '/v3/user/:self/filter', body: filter },
+  { method: 'PUT', path: '/v3/user/:self/account_data/:text', body: content },
+  { method: 'PUT', path: '/v3/user/:self/rooms/:room/account_data/:text', body: content },
+  { method: 'PUT', path: '/v3/user/:self/rooms/:room/tags/:text', body: () => ({ order: 0.5 }) },
   {
     method: 'PUT',
     path: '/v3/pushrules/global/content/:text',
@@ -138,7 +149,7 @@ const SHAPES: readonly Shape[] = [
   {
     method: 'PUT',
     path: '/v3/directory/room/:text',
-    body: (random, world) => ({ room_id: pick(random, world.rooms) }),
+    body: (_, { room }) => ({ room_id: room }),
   },
   {
     method: 'POST',
@@ -146,7 +157,7 @@ const SHAPES: readonly Shape[] = [
     body: (random) => ({ filter: { generic_search_term: text(random) }, limit: 3 }),
   },
   { method: 'PUT', path: '/v3/devices/:text', body: (random) => ({ display_name: text(random) }) },
-  { method: 'PUT', path: '/v3/profile/:user/displayname', body: (random) => ({ displayname: text(random) }) },
+  { method: 'PUT', path: '/v3/profile/:self/displayname', body: (random) => ({ displayname: text(random) }) },
   { method: 'GET', path: '/v3/sync', query: ['since', 'filter', 'full_state', 'use_state_after'] },
   { method: 'GET', path: '/v3/rooms/:room/messages', query: ['dir', 'from', 'to', 'limit', 'filter'] },
   { method: 'GET', path: '/v3/rooms/:room/context/:event', query: ['limit', 'filter'] },
@@ -155,25 +166,32 @@ const SHAPES: readonly Shape[] = [
   { method: 'GET', path: '/v3/rooms/:room/state/:stateType/:text', query: ['format'] },
 ];
 
-/** One request: mostly right, wrong in a place or two. */
-export function apiRequest(random: Random, world: World): ApiRequest {
+/** One request of a user: mostly right, wrong in a place or two. */
+export function apiRequest(random: Random, world: World, self: string): ApiRequest {
   const shape = pick(random, SHAPES);
-  const path = shape.path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(part(random, world, name)));
+  // Mostly one of the newest: the older ones are shut by now, or full.
+  const room = pick(random, world.rooms.slice(oneIn(random, 8) ? 0 : -2));
+  const known = world.events.get(room) ?? [];
+  const events = known.length === 0 || oneIn(random, 10) ? [...world.events.values()].flat() : known.slice(-20);
+  const scene: Scene = { world, self, room, events };
+  const path = shape.path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(part(random, scene, name)));
   const query = Object.fromEntries(
-    (shape.query ?? []).filter(() => oneIn(random, 2)).map((name) => [name, parameter(random, world, name)]),
+    (shape.query ?? []).filter(() => oneIn(random, 2)).map((name) => [name, parameter(random, scene, name)]),
   );
-  return { method: shape.method, path, query, body: shape.body && bodyText(random, shape.body(random, world)) };
+  return { method: shape.method, path, query, body: shape.body && bodyText(random, shape.body(random, scene)) };
 }
 
-function part(random: Random, world: World, name: string): string {
-  if (oneIn(random, 15)) return wellFormed(text(random));
+function part(random: Random, { world, self, room, events }: Scene, name: string): string {
+  if (oneIn(random, 25)) return wellFormed(text(random));
   switch (name) {
     case 'room':
-      return pick(random, world.rooms);
+      return room;
+    case 'self':
+      return self;
     case 'user':
       return pick(random, world.users);
     case 'event':
-      return pick(random, world.events);
+      return pick(random, events);
     case 'stateType':
       return pick(random, STATE_TYPES);
     case 'eventType':
@@ -183,16 +201,16 @@ function part(random: Random, world: World, name: string): string {
   }
 }
 
-function parameter(random: Random, world: World, name: string): string {
-  if (oneIn(random, 6)) return wellFormed(text(random));
+function parameter(random: Random, scene: Scene, name: string): string {
+  if (oneIn(random, 10)) return wellFormed(text(random));
   switch (name) {
     case 'since':
     case 'from':
     case 'to':
     case 'at':
-      return pick(random, world.tokens);
+      return pick(random, scene.world.tokens);
     case 'filter':
-      return bodyText(random, filter(random, world));
+      return bodyText(random, filter(random, scene));
     case 'limit':
       return pick(random, ['0', '1', '5', '1000000', '-1', '1.5']);
     case 'dir':
@@ -203,7 +221,7 @@ function parameter(random: Random, world: World, name: string): string {
     case 'not_membership':
       return pick(random, ['join', 'leave', 'ban']);
     default:
-      return pick(random, ['true', 'false', '1']);
+      return pick(random, ['true', 'false']);
   }
 }
 
@@ -211,7 +229,7 @@ function parameter(random: Random, world: World, name: string): string {
 const wellFormed = (value: string): string => value.toWellFormed();
 
 function bodyText(random: Random, value: JsonValue): string {
-  switch (random.integer(8)) {
+  switch (random.integer(12)) {
     case 0:
       return JSON.stringify(mutate(random, value));
     case 1:

@@ -14,7 +14,7 @@ import { pick } from './generate.ts';
 
 const REQUESTS = Number(process.env['MYELIN_FUZZ_REQUESTS'] ?? 300);
 const SEED = Number(process.env['MYELIN_FUZZ_SEED'] ?? 1);
-const ROOMS_MAX = 20;
+const REQUESTS_PER_ROOM = 40;
 const ABSENT = '!absent:myelin.test';
 const ANSWER_TIMEOUT_MS = 20_000;
 
@@ -26,32 +26,37 @@ forEachDatabase((database) => {
     const server = await testServer(t, { database });
     const users: TestUser[] = [];
     for (const name of ['alice', 'bob', 'carol']) users.push(await server.user(name));
-    // A witness in each room, whom the requests neither name nor speak for.
+    // Someone in each room for whom no request speaks.
     const witness = await server.user('witness');
     const rooms: string[] = [];
-    for (const version of ['1', '6', '11', '12']) {
-      const levels = { events_default: 0, state_default: 0, users: version === '12' ? {} : { [witness.userId]: 100 } };
+    const newRoom = async (): Promise<string> => {
+      const version = pick(random, ['1', '6', '11', '12']);
+      const levels = {
+        ...{ events_default: 0, state_default: 0, ban: 100, kick: 100 },
+        users: version === '12' ? {} : { [witness.userId]: 100 },
+      };
       const options = { preset: 'public_chat', room_version: version, power_level_content_override: levels };
       const room = await witness.createRoom(options);
       for (const user of users) await user.join(room);
       rooms.push(room.id);
-    }
+      return room.id;
+    };
     const world: World = {
-      rooms: [...rooms, ABSENT],
+      rooms: [ABSENT, await newRoom()],
       users: [...users.map(({ userId }) => userId), '@absent:myelin.test', '@remote:elsewhere.test'],
-      events: [await witness.say(rooms[0]!, 'first'), `$${'x'.repeat(43)}`],
+      events: new Map([[ABSENT, [`$${'x'.repeat(43)}`]]]),
       tokens: [(await witness.sync()).next_batch],
     };
 
     let done = 0;
     for (let count = 0; count < REQUESTS; count++) {
-      const { method, path, query, body } = apiRequest(random, world);
+      // Sooner or later the requests shut a room to all who make them.
+      if (count % REQUESTS_PER_ROOM === 0) world.rooms.push(await newRoom());
+      const user = pick(random, users);
+      const { method, path, query, body } = apiRequest(random, world, user.userId);
       const what = `request ${count} of seed ${SEED}: ${method} ${path} ${JSON.stringify(query)} ${body ?? ''}`;
       const type = { 'content-type': 'application/json' };
-      const reply = await Promise.race([
-        pick(random, users).request(method, path, body, query, type),
-        lateAnswer(what),
-      ]);
+      const reply = await Promise.race([user.request(method, path, body, query, type), lateAnswer(what)]);
 
       assert.ok(reply.status < 500, `${what}: ${reply.status} ${JSON.stringify(reply.body)}`);
       if (reply.status === 200) done++;
@@ -59,9 +64,9 @@ forEachDatabase((database) => {
         assert.match(String(reply.body.errcode), /^M_[A-Z_]+$/, what);
         assert.ok(String(reply.body.error).length > 5, what);
       }
-      if (typeof reply.body.event_id === 'string') world.events.push(reply.body.event_id);
-      if (typeof reply.body.room_id === 'string' && world.rooms.length < ROOMS_MAX)
-        world.rooms.push(reply.body.room_id);
+      if (typeof reply.body.event_id === 'string') keepEvent(world, path, reply.body.event_id);
+      const { room_id: id } = reply.body;
+      if (typeof id === 'string' && !world.rooms.includes(id)) world.rooms.push(id);
       if (typeof reply.body.next_batch === 'string') world.tokens.push(reply.body.next_batch);
     }
 
@@ -77,6 +82,13 @@ forEachDatabase((database) => {
     }
   });
 });
+
+function keepEvent({ events }: World, path: string, eventId: string): void {
+  const roomId = decodeURIComponent(path.split('/')[3] ?? '');
+  const known = events.get(roomId);
+  if (known === undefined) events.set(roomId, [eventId]);
+  else known.push(eventId);
+}
 
 async function lateAnswer(what: string): Promise<never> {
   await new Promise((resolve) => setTimeout(resolve, ANSWER_TIMEOUT_MS).unref());
