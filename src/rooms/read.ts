@@ -253,12 +253,15 @@ export class RoomReader {
       readonly to: StreamPosition | null;
       readonly limit: number;
       readonly matches: (event: StoredEvent) => boolean;
+      /** Ends where the user sees the history no further, though there is more beyond: for what must have no holes. */
+      readonly stopsAtHole?: boolean;
     },
   ): Promise<TimelinePage> {
     const { db, events: store, stream } = this.#deps;
     const ignored = await this.#deps.ignored.of(userId);
     const found: StoredEvent[] = [];
     let from = Math.min(ask.from, stream.current);
+    let hasSeen = false;
     for (let scanned = 0; scanned < SCAN_MAX && found.length < ask.limit; ) {
       const wanted = Math.min(SCAN_MAX - scanned, Math.max(ask.limit - found.length, 10));
       const rows =
@@ -266,8 +269,13 @@ export class RoomReader {
           ? await listEventsBackwards(db, live.roomNo, from, ask.to ?? Number.MIN_SAFE_INTEGER, wanted)
           : await listEventsForwards(db, live.roomNo, from, Math.min(ask.to ?? stream.current, stream.current), wanted);
       const events = await store.fromRows(rows);
-      const visible = await this.filterVisible(live, events, userId);
-      for (const event of visible) {
+      const visible = new Set(await this.filterVisible(live, events, userId));
+      for (const event of events) {
+        if (!visible.has(event)) {
+          if (ask.stopsAtHole && hasSeen && event.isShown) return { events: found, next: event.position };
+          continue;
+        }
+        hasSeen = true;
         if (isHushed(event, ignored) || !ask.matches(event)) continue;
         found.push(event);
         if (found.length < ask.limit) continue;

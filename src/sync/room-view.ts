@@ -144,6 +144,8 @@ export class RoomViews {
       to: after,
       limit: limit + 1,
       matches: (event) => wanted.allows(event.pdu),
+      // A client takes a timeline for whole: what it shows from before an absence would undo state that came in it.
+      stopsAtHole: true,
     });
     const events = page.events.slice(0, limit).reverse();
     const isLimited = page.events.length > limit || page.next !== null;

@@ -196,7 +196,7 @@ export class Sync {
     // Rooms left long ago are told of only where the client asks for them, and not if they are forgotten. A leaving that
     // is news is told: the user's other devices would keep the room for ever.
     if (ask.since === null && (row.isForgotten || !ask.filter.room.includeLeave)) return;
-    const text = await this.#left(ask, live, row, before);
+    const text = await this.#left(ask, upTo, live, row, before);
     const data = this.#roomAccountData(ask, live, accountData);
     sections.leave.push(`${name}:{${text}${data === '' ? '' : `,"account_data":{"events":[${data}]}`}}`);
   }
@@ -204,12 +204,13 @@ export class Sync {
   /** Timeline and state of a room that the user is out of, up to where the user went. */
   async #left(
     ask: SyncAsk,
+    upTo: StreamPosition,
     live: LiveRoom,
     row: MembershipRow,
     before: ReadonlyMap<number, string | null>,
   ): Promise<string> {
-    const { events, roomViews } = this.#deps;
-    const member = await events.get(row.eventNo);
+    const { roomViews } = this.#deps;
+    const member = await this.#memberAt(live, row, upTo);
     const end = await this.#endOfStay(member);
     const since = before.get(row.roomNo) === 'join' ? ask.since : null;
     const roomAsk: RoomAsk = {
@@ -230,6 +231,13 @@ export class Sync {
     }
     const history = await roomViews.history(roomAsk, member === end ? null : member);
     return `"timeline":${history.timelineText},"${history.stateKey}":${history.stateText}`;
+  }
+
+  /** The user's newest member event: what says the same once more, such as a second ban, changes no membership. */
+  async #memberAt(live: LiveRoom, row: MembershipRow, upTo: StreamPosition): Promise<StoredEvent> {
+    const { events } = this.#deps;
+    const current = await events.get(live.currentNo('m.room.member', row.userId) ?? row.eventNo);
+    return current.row.position !== null && current.position <= upTo ? current : events.get(row.eventNo);
   }
 
   /** The event that ended the user's last stay in a room, looked for from their newest member event; null for no stay. */

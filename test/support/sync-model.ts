@@ -119,6 +119,19 @@ export class SyncModel {
     });
   }
 
+  /** The newest visible events behind a time with nothing hidden among them, and whether something hidden is before them. */
+  #withoutHole(
+    roomId: string,
+    userId: string,
+    after: number,
+    upTo: number,
+  ): { news: { event: ModelEvent }[]; hasHole: boolean } {
+    const visible = new Set(this.visible(roomId, userId, this.#time).map(({ event }) => event));
+    const all = this.#history(roomId, upTo).filter(({ at }) => at > after);
+    const hole = all.findLastIndex(({ event }) => !visible.has(event));
+    return { news: all.slice(hole + 1), hasHole: hole >= 0 };
+  }
+
   /** What a sync from `since` (null: the first one) must say of a room. */
   expected(roomId: string, userId: string, since: number | null, limit: number): Expected {
     const { now } = this;
@@ -134,14 +147,14 @@ export class SyncModel {
     const isFresh = was !== 'join';
     const after = isFresh ? -1 : since!;
     if (is === 'join') {
-      const news = this.visible(roomId, userId, now).filter(({ at }) => at > after);
+      const { news, hasHole } = this.#withoutHole(roomId, userId, after, now);
       const hasReceipts = (this.#receiptTimes.get(roomId) ?? -1) > after;
       if (news.length === 0 && !isFresh && !hasReceipts) return { section: 'absent' };
       const isOlder = isFresh && since !== null && this.#history(roomId, since).length > 0;
       return {
         section: 'join',
         timeline: lastIds(news, limit),
-        isLimited: news.length > limit || isOlder,
+        isLimited: news.length > limit || hasHole || isOlder,
         tellsState: true,
         isFresh,
         state: this.stateAt(roomId, now),
@@ -157,7 +170,7 @@ export class SyncModel {
       const timeline = [last.event.id];
       return { section: 'leave', timeline, isLimited: false, tellsState: false, isFresh, state: new Map() };
     }
-    const news = this.visible(roomId, userId, now).filter(({ at }) => at > after && at <= end.at);
+    const { news, hasHole } = this.#withoutHole(roomId, userId, after, end.at);
     const state = this.stateAt(roomId, end.at);
     const isOlder = isFresh && since !== null && this.#history(roomId, since).length > 0;
     const timeline = lastIds(news, limit);
@@ -165,7 +178,8 @@ export class SyncModel {
       timeline.push(last.event.id);
       state.set(stateKeyOf('m.room.member', userId), last.event.id);
     }
-    return { section: 'leave', timeline, isLimited: news.length > limit || isOlder, tellsState: true, isFresh, state };
+    const isLimited = news.length > limit || hasHole || isOlder;
+    return { section: 'leave', timeline, isLimited, tellsState: true, isFresh, state };
   }
 }
 
