@@ -115,7 +115,7 @@ for (const version of ['9', '10', '11'] as const) {
 }
 
 for (const version of ['1', '2', '6', '11', '12'] as const) {
-  test(`B2: wrong auth events get an event of a room of version ${version} rejected, and nothing else`, async (t) => {
+  test(`B2: wrong auth events get an event of a room of version ${version} rejected for good, and nothing else (threat B3)`, async (t) => {
     const scene = await engineScene(t, version);
     const { rooms, roomId, reader, live, events } = scene;
     const other = await rooms.get(await publicRoom(scene, version));
