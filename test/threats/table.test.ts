@@ -58,7 +58,7 @@ test('a threat without tests counts as later, and those of the first milestone h
 
 test('a title is found as text, as a template and broken over lines, and text elsewhere is not', () => {
   const text =
-    "test('A1: x', () => {});\ntest(\n  `y ${z} (threats D4, F5)`,\n  f);\nassert.equal(1, 1, 'B4');\n// C1\n";
+    "test('A1: x', () => {});\ntest(\n  `y \x24{z} (threats D4, F5)`,\n  f);\nassert.equal(1, 1, 'B4');\n// C1\n";
 
   assert.deepEqual([...threatsNamed('x.test.ts', text)], ['A1', 'D4', 'F5']);
 });
