@@ -71,14 +71,9 @@ export class AccountData {
   }
 
   async #store(userId: UserId, roomNo: number, type: string, content: string): Promise<void> {
-    const { db, stream } = this.#deps;
-    const position = stream.issue();
-    try {
-      await db.commit([upsertAccountData({ userId, roomNo, type, content, position })]);
-    } catch (error) {
-      stream.release(position);
-      throw error;
-    }
-    stream.publish({ kind: 'account-data', position, roomNo: null, about: userId, users: [userId] });
+    const change = { kind: 'account-data', roomNo: null, about: userId, users: [userId] } as const;
+    await this.#deps.stream.record(change, (position) => [
+      upsertAccountData({ userId, roomNo, type, content, position }),
+    ]);
   }
 }

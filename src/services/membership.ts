@@ -210,16 +210,11 @@ export class Membership {
     if (membership !== 'leave' && membership !== 'ban') {
       throw badRequest('M_UNKNOWN', 'You are still in this room: leave it before you forget it.');
     }
-    const { db, stream } = this.#deps;
-    const position = stream.issue();
-    try {
-      await db.commit([markForgotten(live.roomNo, userId)]);
-    } catch (error) {
-      stream.release(position);
-      throw error;
-    }
+    const { stream } = this.#deps;
     // No event, and nobody to wake; but whoever keeps the user's rooms in memory must read them again.
-    stream.publish({ kind: 'event', position, roomNo: null, about: userId, users: [] });
+    const position = await stream.record({ kind: 'event', roomNo: null, about: userId, users: [] }, () => [
+      markForgotten(live.roomNo, userId),
+    ]);
     await stream.reached(position);
   }
 

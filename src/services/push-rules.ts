@@ -39,15 +39,10 @@ export class PushRules {
   }
 
   async #change(userId: UserId, edit: (stored: StoredPushRules) => StoredPushRules): Promise<void> {
-    const { db, stream } = this.#deps;
+    const { stream } = this.#deps;
     const rules = JSON.stringify(edit(await this.#stored(userId)));
-    const position = stream.issue();
-    try {
-      await db.commit([upsertPushRules(userId, rules, position)]);
-    } catch (error) {
-      stream.release(position);
-      throw error;
-    }
-    stream.publish({ kind: 'push-rules', position, roomNo: null, about: userId, users: [userId] });
+    await stream.record({ kind: 'push-rules', roomNo: null, about: userId, users: [userId] }, (position) => [
+      upsertPushRules(userId, rules, position),
+    ]);
   }
 }

@@ -56,26 +56,21 @@ export class Receipts {
     const earlier = await listReceiptsOfUser(db, live.roomNo, mark.userId);
     const last = earlier.find((receipt) => receipt.type === mark.type && receipt.threadId === threadId);
     if (last !== undefined && last.eventPosition >= event.position) return;
-    const position = stream.issue();
-    try {
-      await db.commit([
-        upsertReceipt({
-          roomNo: live.roomNo,
-          userId: mark.userId,
-          type: mark.type,
-          threadId,
-          eventId: mark.eventId,
-          eventPosition: event.position,
-          tsMs: clock.now(),
-          position,
-        }),
-      ]);
-    } catch (error) {
-      stream.release(position);
-      throw error;
-    }
     const users = mark.type === 'm.read.private' ? [mark.userId] : live.joinedLocal;
-    stream.publish({ kind: 'receipt', position, roomNo: live.roomNo, about: mark.userId, users });
+    const { roomNo } = live;
+    const { userId, type, eventId } = mark;
+    await stream.record({ kind: 'receipt', roomNo, about: userId, users }, (position) => [
+      upsertReceipt({
+        roomNo,
+        userId,
+        type,
+        threadId,
+        eventId,
+        eventPosition: event.position,
+        tsMs: clock.now(),
+        position,
+      }),
+    ]);
   }
 
   async #markFullyRead(live: LiveRoom, mark: ReceiptMark, event: StoredEvent): Promise<void> {
@@ -87,16 +82,11 @@ export class Receipts {
       const last = await events.findById(eventId);
       if (last?.isShown && last.position >= event.position) return;
     }
-    const position = stream.issue();
     const content = JSON.stringify({ event_id: mark.eventId });
-    try {
-      await db.commit([
-        upsertAccountData({ userId: mark.userId, roomNo: live.roomNo, type: 'm.fully_read', content, position }),
-      ]);
-    } catch (error) {
-      stream.release(position);
-      throw error;
-    }
-    stream.publish({ kind: 'account-data', position, roomNo: null, about: mark.userId, users: [mark.userId] });
+    const { userId } = mark;
+    const change = { kind: 'account-data', roomNo: null, about: userId, users: [userId] } as const;
+    await stream.record(change, (position) => [
+      upsertAccountData({ userId, roomNo: live.roomNo, type: 'm.fully_read', content, position }),
+    ]);
   }
 }

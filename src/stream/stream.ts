@@ -5,6 +5,7 @@
 import type { UserId } from '../core/ids.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Database } from '../storage/database.ts';
+import type { Statement } from '../storage/sql.ts';
 import { readReservation, reserve } from '../storage/stream-positions.ts';
 
 /** The number of a change in the log. Opaque: compare it, hand it on, never calculate with it. */
@@ -107,6 +108,22 @@ export class Stream {
   publish(change: Change): void {
     this.#held.push(change);
     this.release(change.position);
+  }
+
+  /** Commits a change with its position, which it gives, and tells of it. Where the database refuses, nothing is told. */
+  async record(
+    change: Omit<Change, 'position'>,
+    statements: (position: StreamPosition) => readonly Statement[],
+  ): Promise<StreamPosition> {
+    const position = this.issue();
+    try {
+      await this.#db.commit(statements(position));
+    } catch (error) {
+      this.release(position);
+      throw error;
+    }
+    this.publish({ ...change, position });
+    return position;
   }
 
   /** Gives a position back: its change is on disk already told of, or never came to be. */
