@@ -23,9 +23,19 @@ export const capabilitiesEndpoints = ({ config }: { config: Pick<Config, 'regist
         },
         'm.set_displayname': { enabled: config.registration.maySetDisplayName },
         'm.set_avatar_url': { enabled: config.registration.maySetAvatarUrl },
+        'm.profile_fields': profileFields(config.registration),
         'm.3pid_changes': { enabled: false },
         'm.get_login_token': { enabled: false },
       },
     }),
   }),
 ];
+
+/** Which fields of a profile users may set: all but those that the configuration keeps. */
+function profileFields(config: Config['registration']): { enabled: boolean; disallowed?: string[] } {
+  const disallowed = [
+    ...(config.maySetDisplayName ? [] : ['displayname']),
+    ...(config.maySetAvatarUrl ? [] : ['avatar_url']),
+  ];
+  return { enabled: true, ...(disallowed.length === 0 ? {} : { disallowed }) };
+}

@@ -132,6 +132,8 @@ forEachDatabase((database) => {
     assert.equal(await setField(alice, 'displayname', 'x'), '403 M_FORBIDDEN');
     assert.equal(await setField(alice, 'avatar_url', 'mxc://a/b'), '403 M_FORBIDDEN');
     assert.equal(await setField(alice, 'm.tz', 'UTC'), '200');
+    const { capabilities } = succeeded(await alice.get('/v3/capabilities'));
+    assert.deepEqual(capabilities['m.profile_fields'], { enabled: true, disallowed: ['displayname', 'avatar_url'] });
   });
 
   test('the profile of a closed account is gone', async (t) => {
