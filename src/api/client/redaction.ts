@@ -3,7 +3,7 @@ import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { eventId, object, optional, roomId, string } from '../../http/schema.ts';
 import { deviceScopeOf } from '../../rooms/client-view.ts';
 import type { RoomEvents } from '../../services/room-events.ts';
-import { v3 } from './paths.ts';
+import { EVENT_BODY_BYTES_MAX, v3 } from './paths.ts';
 
 export const redactionEndpoints = ({ roomEvents }: { roomEvents: RoomEvents }): Endpoint[] => [
   endpoint({
@@ -11,6 +11,7 @@ export const redactionEndpoints = ({ roomEvents }: { roomEvents: RoomEvents }): 
     method: 'PUT',
     ...v3('/rooms/:roomId/redact/:eventId/:txnId'),
     auth: 'user-or-guest',
+    bodyBytesMax: EVENT_BODY_BYTES_MAX,
     rateLimit: 'adminRedaction',
     params: object({ roomId, eventId, txnId: string }),
     body: object({ reason: optional(string) }),

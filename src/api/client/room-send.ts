@@ -3,7 +3,7 @@ import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { anyObject, eventId, integer, object, optional, roomId, string } from '../../http/schema.ts';
 import { deviceScopeOf } from '../../rooms/client-view.ts';
 import type { RoomEvents } from '../../services/room-events.ts';
-import { v3 } from './paths.ts';
+import { EVENT_BODY_BYTES_MAX, v3 } from './paths.ts';
 import { massagedTime } from './room-state.ts';
 
 export const roomSendEndpoints = ({ roomEvents }: { roomEvents: RoomEvents }): Endpoint[] => [
@@ -12,6 +12,7 @@ export const roomSendEndpoints = ({ roomEvents }: { roomEvents: RoomEvents }): E
     method: 'PUT',
     ...v3('/rooms/:roomId/send/:eventType/:txnId'),
     auth: 'user-or-guest',
+    bodyBytesMax: EVENT_BODY_BYTES_MAX,
     rateLimit: 'message',
     params: object({ roomId, eventType: string, txnId: string }),
     query: object({ ts: optional(integer) }),

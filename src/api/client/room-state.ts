@@ -2,7 +2,7 @@
 import { type Endpoint, endpoint, type Requester } from '../../http/endpoint.ts';
 import { anyObject, eventId, integer, object, optional, roomId, string } from '../../http/schema.ts';
 import type { RoomEvents, SendOptions } from '../../services/room-events.ts';
-import { v3 } from './paths.ts';
+import { EVENT_BODY_BYTES_MAX, v3 } from './paths.ts';
 
 export const roomStateEndpoints = ({ roomEvents }: { roomEvents: RoomEvents }): Endpoint[] => [
   endpoint({
@@ -10,6 +10,7 @@ export const roomStateEndpoints = ({ roomEvents }: { roomEvents: RoomEvents }): 
     method: 'PUT',
     ...v3('/rooms/:roomId/state/:eventType/:stateKey', '/rooms/:roomId/state/:eventType'),
     auth: 'user-or-guest',
+    bodyBytesMax: EVENT_BODY_BYTES_MAX,
     rateLimit: 'message',
     params: object({ roomId, eventType: string, stateKey: optional(string) }),
     query: object({ ts: optional(integer) }),
