@@ -2,6 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import type { EventId } from '../core/ids.ts';
 import { findRoomRules, type RoomRules } from '../core/room-versions.ts';
+import { atMost } from '../kit/lru-bound.ts';
 import type { Database } from '../storage/database.ts';
 import {
   type EventRow,
@@ -16,7 +17,7 @@ export class EventStore {
   readonly #db: Database;
   readonly #byNo: LRUCache<number, StoredEvent>;
   readonly #noById = new Map<EventId, number>();
-  readonly #rooms = new LRUCache<number, RoomRow>({ max: 10_000 });
+  readonly #rooms = new LRUCache<number, RoomRow>(atMost(10_000));
 
   constructor(deps: { db: Database; cacheBytesMax: number }) {
     this.#db = deps.db;

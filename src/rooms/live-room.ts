@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { type EventId, type RoomId, type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
 import { type StateKeyTuple, stateKeyTuple } from '../core/pdu.ts';
 import type { RoomRules } from '../core/room-versions.ts';
+import { atMost } from '../kit/lru-bound.ts';
 import type { Database } from '../storage/database.ts';
 import { listForwardExtremities, type RoomRow } from '../storage/events.ts';
 import { findLastSnapshotNo, listMembershipsOfRoom, listStateKeys, type Membership } from '../storage/room-state.ts';
@@ -36,7 +37,7 @@ export class LiveRoom {
   readonly recent: StoredEvent[] = [];
   recentFloor = Number.POSITIVE_INFINITY;
   /** What sets of snapshots were resolved to: the same branches meet again with each event that joins them. */
-  readonly resolutions = new LRUCache<string, number>({ max: 100 });
+  readonly resolutions = new LRUCache<string, number>(atMost(100));
   readonly #serverName: ServerName;
 
   constructor(room: RoomRow, serverName: ServerName) {

@@ -5,6 +5,7 @@
 import { LRUCache } from 'lru-cache';
 import type { UserId } from '../core/ids.ts';
 import { stateKeyTuple } from '../core/pdu.ts';
+import { atMost } from '../kit/lru-bound.ts';
 import type { ViewReader } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
@@ -37,7 +38,7 @@ const PAGE = 20;
 
 export class RoomStateViews {
   readonly #deps: { db: Database; events: EventStore; snapshots: Snapshots };
-  readonly #told = new LRUCache<string, Told>({ max: TOLD_MAX });
+  readonly #told = new LRUCache<string, Told>(atMost(TOLD_MAX));
 
   constructor(deps: { db: Database; events: EventStore; snapshots: Snapshots }) {
     this.#deps = deps;

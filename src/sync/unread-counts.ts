@@ -9,6 +9,7 @@ import { isJsonObject } from '../core/json-value.ts';
 import { readPowerLevels } from '../core/power-levels.ts';
 import { type CompiledRules, compileRules, evaluatePush, PushEvent } from '../core/push-evaluation.ts';
 import { NO_PUSH_RULES, pushRuleSet, type StoredPushRules } from '../core/push-rules.ts';
+import { atMost } from '../kit/lru-bound.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import { type IgnoredUsers, isHushed } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
@@ -51,11 +52,11 @@ const BEHIND_MAX = 20_000;
 
 export class UnreadCounts {
   readonly #deps: { db: Database; stream: Stream; events: EventStore; ignored: IgnoredUsers };
-  readonly #kept = new LRUCache<string, Kept>({ max: 50_000 });
+  readonly #kept = new LRUCache<string, Kept>(atMost(50_000));
   readonly #loading = new Map<string, Promise<Kept>>();
-  readonly #rules = new LRUCache<UserId, CompiledRules>({ max: 20_000 });
+  readonly #rules = new LRUCache<UserId, CompiledRules>(atMost(20_000));
   /** Events made ready for judging, shared by all readers. */
-  readonly #pushEvents = new LRUCache<number, PushEvent>({ max: 2_000 });
+  readonly #pushEvents = new LRUCache<number, PushEvent>(atMost(2_000));
 
   constructor(deps: { db: Database; stream: Stream; events: EventStore; ignored: IgnoredUsers }) {
     this.#deps = deps;

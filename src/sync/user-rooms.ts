@@ -1,6 +1,7 @@
 /** Which rooms a local user has to do with, kept in memory for those who sync. */
 import { LRUCache } from 'lru-cache';
 import type { UserId } from '../core/ids.ts';
+import { atMost } from '../kit/lru-bound.ts';
 import type { Database } from '../storage/database.ts';
 import { listMembershipsOfUser, type MembershipRow } from '../storage/room-state.ts';
 import type { Stream } from '../stream/stream.ts';
@@ -12,7 +13,7 @@ const USERS_MAX = 20_000;
 export class UserRoomsCache {
   readonly #db: Database;
   readonly #stream: Stream;
-  readonly #cache = new LRUCache<UserId, UserRooms>({ max: USERS_MAX });
+  readonly #cache = new LRUCache<UserId, UserRooms>(atMost(USERS_MAX));
   readonly #loading = new Map<UserId, Promise<void>>();
 
   constructor(deps: { db: Database; stream: Stream }) {
