@@ -2,6 +2,7 @@
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { empty, eventId, object, optional, roomId } from '../../http/schema.ts';
 import type { Receipts } from '../../services/receipts.ts';
+import { v3 } from './paths.ts';
 
 const TYPES = ['m.fully_read', 'm.read', 'm.read.private'] as const;
 
@@ -9,8 +10,7 @@ export const readMarkerEndpoints = ({ receipts }: { receipts: Receipts }): Endpo
   endpoint({
     name: 'setReadMarker',
     method: 'POST',
-    path: '/_matrix/client/v3/rooms/:roomId/read_markers',
-    alsoAt: ['/_matrix/client/r0/rooms/:roomId/read_markers'],
+    ...v3('/rooms/:roomId/read_markers'),
     auth: 'user',
     params: object({ roomId }),
     body: object({

@@ -2,13 +2,13 @@
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { empty, eventId, object, oneOf, optional, roomId, string } from '../../http/schema.ts';
 import type { Receipts } from '../../services/receipts.ts';
+import { v3 } from './paths.ts';
 
 export const receiptEndpoints = ({ receipts }: { receipts: Receipts }): Endpoint[] => [
   endpoint({
     name: 'postReceipt',
     method: 'POST',
-    path: '/_matrix/client/v3/rooms/:roomId/receipt/:receiptType/:eventId',
-    alsoAt: ['/_matrix/client/r0/rooms/:roomId/receipt/:receiptType/:eventId'],
+    ...v3('/rooms/:roomId/receipt/:receiptType/:eventId'),
     auth: 'user',
     params: object({ roomId, receiptType: oneOf('m.read', 'm.read.private', 'm.fully_read'), eventId }),
     body: object({ thread_id: optional(string) }),

@@ -1,4 +1,7 @@
 /** Shapes on the wire that several modules share. */
+import { forbidden } from '../../core/errors.ts';
+import type { UserId } from '../../core/ids.ts';
+import type { Requester } from '../../http/endpoint.ts';
 import { boolean, integer, optional, orNull, string } from '../../http/schema.ts';
 import type { DeviceWish, Session } from '../../services/devices.ts';
 
@@ -37,4 +40,9 @@ export function wireSession({ userId, deviceId, accessToken, refreshToken, expir
     ...(refreshToken === null ? {} : { refresh_token: refreshToken }),
     ...(expiresInMs === null ? {} : { expires_in_ms: expiresInMs }),
   };
+}
+
+/** Refuses with 403 M_FORBIDDEN where a path names another user than who is asking. */
+export function checkOneself(userId: UserId, asking: Requester, refusal: string): void {
+  if (userId !== asking.userId) throw forbidden(refusal);
 }

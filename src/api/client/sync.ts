@@ -5,13 +5,13 @@ import { deviceScopeOf } from '../../rooms/client-view.ts';
 import { parseSyncToken } from '../../rooms/sync-token.ts';
 import type { Filters } from '../../services/filters.ts';
 import type { Sync } from '../../sync/sync.ts';
+import { v3 } from './paths.ts';
 
 export const syncEndpoints = ({ filters, sync }: { filters: Filters; sync: Sync }): Endpoint[] => [
   endpoint({
     name: 'sync',
     method: 'GET',
-    path: '/_matrix/client/v3/sync',
-    alsoAt: ['/_matrix/client/r0/sync'],
+    ...v3('/sync'),
     auth: 'user-or-guest',
     waits: true,
     query: object({

@@ -4,6 +4,8 @@ import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { boolean, empty, integer, object, optional, roomId, userId } from '../../http/schema.ts';
 import type { Rooms } from '../../rooms/rooms.ts';
 import type { Typing } from '../../stream/typing.ts';
+import { v3 } from './paths.ts';
+import { checkOneself } from './shapes.ts';
 
 const TIMEOUT_MS_DEFAULT = 30_000;
 
@@ -11,14 +13,13 @@ export const typingEndpoints = ({ rooms, typing }: { rooms: Rooms; typing: Typin
   endpoint({
     name: 'setTyping',
     method: 'PUT',
-    path: '/_matrix/client/v3/rooms/:roomId/typing/:userId',
-    alsoAt: ['/_matrix/client/r0/rooms/:roomId/typing/:userId'],
+    ...v3('/rooms/:roomId/typing/:userId'),
     auth: 'user-or-guest',
     params: object({ roomId, userId }),
     body: object({ typing: boolean, timeout: optional(integer) }),
     reply: empty,
     async handler({ user, params, body }) {
-      if (params.userId !== user.userId) throw forbidden('Only your own typing can be told.');
+      checkOneself(params.userId, user, 'Only your own typing can be told.');
       const live = await rooms.find(params.roomId);
       if (live === null || live.membershipOf(user.userId) !== 'join') throw forbidden('You are not in this room.');
       typing.set(live.roomNo, user.userId, body.typing ? (body.timeout ?? TIMEOUT_MS_DEFAULT) : 0, live.joinedLocal);
