@@ -16,7 +16,7 @@ export const turnSection = section(
     username: key('turn_username', orNull(text), null, 'Fixed user name, where there is no shared secret.'),
     password: key('turn_password', orNull(text), null, 'Fixed password, where there is no shared secret.'),
     userLifetimeMs: key('turn_user_lifetime', duration, 3_600_000, 'For how long credentials are valid.'),
-    allowGuests: key('turn_allow_guests', boolean, true, 'Guests may use them.'),
+    allowsGuests: key('turn_allow_guests', boolean, true, 'Guests may use them.'),
     rtcTransports: key('matrix_rtc.transports', list(transport), [], 'MatrixRTC transports told to clients.'),
   },
 );

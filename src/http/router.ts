@@ -59,6 +59,8 @@ export type RouterOptions = {
   readonly clock: Clock;
   readonly log: HttpLog;
   readonly metrics: Metrics | null;
+  /** What else a path that no endpoint has may stand for, in the order to try: names of older versions of an API. */
+  readonly alsoKnownAs?: (path: string) => readonly string[];
   /** Whether a token may come as a query parameter. Deprecated by the specification, so it can be switched off. */
   readonly allowsTokenInQuery?: boolean;
   /** Whether a requester is never limited: an application service that asked for it, a user whom an admin freed. */
@@ -214,8 +216,8 @@ export class Router {
   #route(call: IncomingCall): Match<Prepared> {
     const { listener, path } = call;
     const method = call.method === 'HEAD' ? 'GET' : call.method;
-    const match = this.#routes.find(method, path);
-    if (match !== null && (match.target.resource & listener.resources) !== 0) {
+    const match = this.#find(method, path, listener);
+    if (match !== null) {
       const { endpoint, hasCors, resource } = match.target;
       call.endpointName = endpoint.name;
       call.hasCors = hasCors;
@@ -224,12 +226,29 @@ export class Router {
       return match;
     }
     call.hasCors = !SERVER_ONLY.test(path);
-    const here = [...this.#routes.targetsAt(path)].filter(([, other]) => (other.resource & listener.resources) !== 0);
+    const here = this.#namesOf(path).flatMap((name) =>
+      [...this.#routes.targetsAt(name)].filter(([, other]) => (other.resource & listener.resources) !== 0),
+    );
     if (here.length === 0) throw unrecognized('Unrecognized request.');
-    const methods = here.map(([name]) => name);
+    const methods = [...new Set(here.map(([name]) => name))];
     if (methods.includes('GET')) methods.push('HEAD');
     call.response.setHeader('Allow', [...methods, 'OPTIONS'].join(', '));
     throw unrecognized('This path does not know this method.', 405);
+  }
+
+  /** The route of a path by its own name or, where it has none, by another one that it is known by. */
+  #find(method: string, path: string, listener: ListenerFacts): Match<Prepared> | null {
+    const match = this.#routes.find(method, path);
+    if (match !== null && (match.target.resource & listener.resources) !== 0) return match;
+    for (const name of this.#options.alsoKnownAs?.(path) ?? []) {
+      const other = this.#routes.find(method, name);
+      if (other !== null && (other.target.resource & listener.resources) !== 0) return other;
+    }
+    return null;
+  }
+
+  #namesOf(path: string): string[] {
+    return [path, ...(this.#options.alsoKnownAs?.(path) ?? [])];
   }
 
   async #run(call: IncomingCall, { target, params }: Match<Prepared>): Promise<unknown> {

@@ -1,4 +1,5 @@
 /** All wiring, read from top to bottom: what is built, in which order, and who gets what. */
+import { todaysPaths } from '../api/client/paths.ts';
 import type { Config } from '../config/config.ts';
 import { MatrixError } from '../core/errors.ts';
 import { serverNameOf, type UserId } from '../core/ids.ts';
@@ -39,12 +40,14 @@ import { RoomDirectory } from '../services/room-directory.ts';
 import { RoomEvents } from '../services/room-events.ts';
 import { RoomHistory } from '../services/room-history.ts';
 import { SharedSecretRegistration } from '../services/shared-secret-registration.ts';
+import { Turn } from '../services/turn.ts';
 import { dummyStage, passwordStage, UserInteractiveAuth } from '../services/user-interactive-auth.ts';
 import type { Database } from '../storage/database.ts';
 import { deleteOnceKeysBefore } from '../storage/events.ts';
 import { ChangeIndex } from '../stream/change-index.ts';
 import type { Stream } from '../stream/stream.ts';
 import { Typing } from '../stream/typing.ts';
+import { OldSync } from '../sync/old-sync.ts';
 import { RoomViews } from '../sync/room-view.ts';
 import { Sync } from '../sync/sync.ts';
 import { UnreadCounts } from '../sync/unread-counts.ts';
@@ -219,20 +222,35 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   const pushRules = new PushRules({ db, stream });
   const receipts = new Receipts({ db, stream, clock, rooms, events });
   const typing = new Typing({ stream, clock });
+  const changes = new ChangeIndex(stream);
+  const userRooms = new UserRoomsCache({ db, stream });
   const sync = new Sync({
     db,
     clock,
     stream,
-    changes: new ChangeIndex(stream),
+    changes,
     typing,
     rooms,
     events,
-    userRooms: new UserRoomsCache({ db, stream }),
+    userRooms,
     roomViews: new RoomViews(
       { db, reader, events, snapshots, views, ignored },
       { timelineMax: config.rooms.filterTimelineLimit === -1 ? null : config.rooms.filterTimelineLimit },
     ),
     unread: new UnreadCounts({ db, stream, events, ignored }),
+    ignored,
+  });
+  const oldSync = new OldSync({
+    db,
+    clock,
+    stream,
+    changes,
+    typing,
+    rooms,
+    events,
+    reader,
+    views,
+    userRooms,
     ignored,
   });
 
@@ -261,6 +279,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     mayChangePassword: sessions.passwordLogin !== false && hasLocalPasswords,
     membership,
     metrics,
+    oldSync,
     profiles,
     publicBaseUrl,
     pushRules,
@@ -275,6 +294,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     servesServer: config.wellKnown.servesServer,
     sharedSecretRegistration,
     sync,
+    turn: new Turn({ config: config.turn, clock }),
     typing,
     userInteractiveAuth,
     version: VERSION,
@@ -282,6 +302,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   return {
     router: {
       resources,
+      alsoKnownAs: todaysPaths,
       guard: accessTokens,
       serverGuard: noFederation,
       limiter,

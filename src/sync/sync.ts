@@ -16,11 +16,12 @@ import type { StoredEvent } from '../rooms/stored-event.ts';
 import { formatSyncToken } from '../rooms/sync-token.ts';
 import { type AccountDataRow, findPushRules, listAccountData } from '../storage/account-data.ts';
 import type { Database } from '../storage/database.ts';
-import { listReceipts, type ReceiptRow } from '../storage/receipts.ts';
+import { listReceipts } from '../storage/receipts.ts';
 import { listMembershipChanges, type MembershipRow } from '../storage/room-state.ts';
 import type { ChangeIndex } from '../stream/change-index.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 import type { Typing } from '../stream/typing.ts';
+import { receiptContent } from './receipt-content.ts';
 import type { RoomAsk, StateAfterName } from './room-ask.ts';
 import type { RoomViews } from './room-view.ts';
 import type { UnreadCounts } from './unread-counts.ts';
@@ -361,26 +362,3 @@ const countText = (notifyCount: number, highlightCount: number): string =>
 
 const accountDataText = (row: AccountDataRow): string =>
   `{"type":${JSON.stringify(row.type)},"content":${row.content}}`;
-
-/** Receipts in the shape that clients get, or null where the reader gets none of them. */
-function receiptContent(receipts: readonly ReceiptRow[], reader: UserId): string | null {
-  const content: Record<string, Record<string, Record<string, { ts: number; thread_id?: string }>>> = {};
-  let isEmpty = true;
-  for (const receipt of receipts) {
-    if (receipt.type === 'm.fully_read') continue;
-    if (receipt.type === 'm.read.private' && receipt.userId !== reader) continue;
-    isEmpty = false;
-    content[receipt.eventId] ??= {};
-    const byType = content[receipt.eventId]!;
-    byType[receipt.type] ??= {};
-    const ofUsers = byType[receipt.type]!;
-    const known = ofUsers[receipt.userId];
-    // There is room for one of a user at one event: that without a thread says more (MSC4102).
-    if (receipt.threadId !== '' && known !== undefined && known.thread_id === undefined) continue;
-    ofUsers[receipt.userId] = {
-      ts: receipt.tsMs,
-      ...(receipt.threadId === '' ? {} : { thread_id: receipt.threadId }),
-    };
-  }
-  return isEmpty ? null : JSON.stringify(content);
-}

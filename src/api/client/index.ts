@@ -19,6 +19,7 @@ import { listPublicRoomsEndpoints } from './list-public-rooms.ts';
 import { loginEndpoints } from './login.ts';
 import { logoutEndpoints } from './logout.ts';
 import { messagePaginationEndpoints } from './message-pagination.ts';
+import { oldSyncEndpoints } from './old-sync.ts';
 import { passwordManagementEndpoints } from './password-management.ts';
 import { profileEndpoints } from './profile.ts';
 import { pushruleEndpoints } from './pushrules.ts';
@@ -27,13 +28,16 @@ import { receiptEndpoints } from './receipts.ts';
 import { redactionEndpoints } from './redaction.ts';
 import { refreshEndpoints } from './refresh.ts';
 import { registrationEndpoints } from './registration.ts';
+import { roomInitialSyncEndpoints } from './room-initial-sync.ts';
 import { roomSendEndpoints } from './room-send.ts';
 import { roomStateEndpoints } from './room-state.ts';
 import { roomsEndpoints } from './rooms.ts';
 import { syncEndpoints } from './sync.ts';
 import { tagEndpoints } from './tags.ts';
+import { thirdPartyLookupEndpoints } from './third-party-lookup.ts';
 import { typingEndpoints } from './typing.ts';
 import { versionsEndpoints } from './versions.ts';
+import { voipEndpoints } from './voip.ts';
 import { whoamiEndpoints } from './whoami.ts';
 
 const modules = [
@@ -56,6 +60,7 @@ const modules = [
   loginEndpoints,
   logoutEndpoints,
   messagePaginationEndpoints,
+  oldSyncEndpoints,
   passwordManagementEndpoints,
   profileEndpoints,
   pushruleEndpoints,
@@ -64,13 +69,16 @@ const modules = [
   redactionEndpoints,
   refreshEndpoints,
   registrationEndpoints,
+  roomInitialSyncEndpoints,
   roomSendEndpoints,
   roomStateEndpoints,
   roomsEndpoints,
   syncEndpoints,
   tagEndpoints,
+  thirdPartyLookupEndpoints,
   typingEndpoints,
   versionsEndpoints,
+  voipEndpoints,
   whoamiEndpoints,
 ] as const;
 
