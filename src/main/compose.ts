@@ -232,6 +232,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     typing,
     rooms,
     events,
+    reader,
     userRooms,
     roomViews: new RoomViews(
       { db, reader, events, snapshots, views, ignored },

@@ -25,7 +25,7 @@ export type TimelinePage = {
 export type Access = {
   readonly live: LiveRoom;
   readonly membership: Membership | null;
-  /** The last event that the user may see, for one who was in the room and left; null while the user is in it. */
+  /** The event that ended the last stay of a user who was in the room and is not now; null while the user is in it. */
   readonly until: StoredEvent | null;
 };
 
@@ -100,14 +100,30 @@ export class RoomReader {
     if (membership === 'join') return { live, membership, until: null };
     if (membership === 'leave' || membership === 'ban') {
       const row = await findMembership(this.#deps.db, live.roomNo, userId);
-      const left = row === undefined || row.isForgotten ? null : await this.#deps.events.get(row.eventNo);
-      // Whoever was only invited, banned or refused never saw the room from inside.
-      if (left !== null && (await this.#lastJoin(live, userId)) > Number.NEGATIVE_INFINITY) {
-        return { live, membership, until: left };
-      }
+      const newest = row === undefined || row.isForgotten ? null : await this.#deps.events.get(row.eventNo);
+      // Whoever was only invited, banned or refused never saw the room from inside; and who left and was banned later
+      // saw nothing of the time between.
+      const until = newest === null ? null : await this.endOfStay(newest);
+      if (until !== null) return { live, membership, until };
     }
     if ((await this.currentVisibility(live)) === 'world_readable') return { live, membership, until: null };
     throw refusal;
+  }
+
+  /**
+   * The event that ended a user's last stay in a room, looked for from a member event of theirs; null for who was never
+   * in it, and for who is.
+   */
+  async endOfStay(member: StoredEvent): Promise<StoredEvent | null> {
+    let after: StoredEvent | null = null;
+    let event = member;
+    for (let step = 0; step < MEMBER_STEPS_MAX; step++) {
+      if (event.pdu.content['membership'] === 'join') return after;
+      after = event;
+      if (event.row.replacesNo === null) return null;
+      event = await this.#deps.events.get(event.row.replacesNo);
+    }
+    return null;
   }
 
   /** Where the user was last joined; below all positions where never. */

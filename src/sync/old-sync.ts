@@ -11,7 +11,7 @@ import type { ClientViews, ViewReader } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
-import type { RoomReader } from '../rooms/read.ts';
+import type { Access, RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
 import { formatSyncToken } from '../rooms/sync-token.ts';
@@ -98,7 +98,9 @@ export class OldSync {
    * @throws MatrixError 403 where the user may read nothing of it
    */
   async roomInitialSync(reader: ViewReader, roomId: RoomId, limit: number | null): Promise<JsonText> {
-    const { live, membership, until } = await this.#deps.reader.access(roomId, reader.userId);
+    const access = await this.#deps.reader.access(roomId, reader.userId);
+    const { live, membership } = access;
+    const until = await this.#endFor(access);
     const upTo = Math.min(this.#deps.stream.current, until?.position ?? Number.POSITIVE_INFINITY);
     const accountData = await listAccountData(this.#deps.db, reader.userId, 0, this.#deps.stream.current);
     const isPublished = (await this.#publishedAmong([live.roomNo])).has(live.roomNo);
@@ -208,9 +210,15 @@ export class OldSync {
   }
 
   async #readable(roomId: RoomId, userId: UserId): Promise<LiveRoom> {
-    const { live, until } = await this.#deps.reader.access(roomId, userId);
-    if (until !== null) throw forbidden('You are not in this room.');
-    return live;
+    const access = await this.#deps.reader.access(roomId, userId);
+    if ((await this.#endFor(access)) !== null) throw forbidden('You are not in this room.');
+    return access.live;
+  }
+
+  /** Where a reader who left the room sees it end; null for who sees it as it is now, as anybody where it is world-readable. */
+  async #endFor({ live, until }: Access): Promise<StoredEvent | null> {
+    const isOpen = until !== null && (await this.#deps.reader.currentVisibility(live)) === 'world_readable';
+    return isOpen ? null : until;
   }
 
   /** Waits for news of the user, or of the room that is looked at: the log does not wake a guest for its events. */

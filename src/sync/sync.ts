@@ -11,6 +11,7 @@ import type { ViewReader } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
+import type { RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
 import { formatSyncToken } from '../rooms/sync-token.ts';
@@ -47,6 +48,7 @@ export type SyncDeps = {
   readonly typing: Typing;
   readonly rooms: Rooms;
   readonly events: EventStore;
+  readonly reader: RoomReader;
   readonly userRooms: UserRoomsCache;
   readonly roomViews: RoomViews;
   readonly unread: UnreadCounts;
@@ -55,8 +57,6 @@ export type SyncDeps = {
 
 /** The longest that a client may wait. */
 const TIMEOUT_MS_MAX = 10 * 60_000;
-/** How many changes of one membership are looked at for a stay: bans and unbans can follow each other for ever. */
-const MEMBER_STEPS_MAX = 100;
 
 type Sections = { join: string[]; invite: string[]; knock: string[]; leave: string[] };
 
@@ -212,7 +212,7 @@ export class Sync {
   ): Promise<string> {
     const { roomViews } = this.#deps;
     const member = await this.#memberAt(live, row, upTo);
-    const end = await this.#endOfStay(member);
+    const end = await this.#deps.reader.endOfStay(member);
     const since = before.get(row.roomNo) === 'join' ? ask.since : null;
     const roomAsk: RoomAsk = {
       live,
@@ -239,19 +239,6 @@ export class Sync {
     const { events } = this.#deps;
     const current = await events.get(live.currentNo('m.room.member', row.userId) ?? row.eventNo);
     return current.row.position !== null && current.position <= upTo ? current : events.get(row.eventNo);
-  }
-
-  /** The event that ended the user's last stay in a room, looked for from their newest member event; null for no stay. */
-  async #endOfStay(member: StoredEvent): Promise<StoredEvent | null> {
-    let after: StoredEvent | null = null;
-    let event = member;
-    for (let step = 0; step < MEMBER_STEPS_MAX; step++) {
-      if (event.pdu.content['membership'] === 'join') return after;
-      after = event;
-      if (event.row.replacesNo === null) return null;
-      event = await this.#deps.events.get(event.row.replacesNo);
-    }
-    return null;
   }
 
   /** A joined room's part, or null where nothing of it is news. */

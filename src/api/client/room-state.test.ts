@@ -74,4 +74,22 @@ forEachDatabase((database) => {
     succeeded(await put(alice, bob, { membership: 'leave', reason: 'enough' }));
     assert.equal((await bob.get(roomPath(room, 'joined_members'))).status, 403);
   });
+
+  test('who left and was banned later sees the state of the leaving, and nothing of the time between (threat D3)', async (t) => {
+    const server = await testServer(t, { database });
+    const alice = await server.user('alice');
+    const bob = await server.user('bob');
+    const room = await alice.createRoom({ preset: 'public_chat' });
+    await alice.setState(room, 'm.room.topic', { topic: 'seen' });
+    await bob.join(room);
+    await bob.leave(room);
+    await alice.setState(room, 'm.room.topic', { topic: 'unseen' });
+    succeeded(await alice.post(roomPath(room, 'ban'), { user_id: bob.userId }));
+
+    const topic = succeeded(await bob.get(roomPath(room, 'state', 'm.room.topic')));
+    const state = succeeded(await bob.get(roomPath(room, 'state')));
+
+    assert.deepEqual(topic, { topic: 'seen' });
+    assert.equal(JSON.stringify(state).includes('unseen'), false);
+  });
 });
