@@ -44,6 +44,9 @@ export type EventFilter = {
 
 /** A filter on events of rooms. */
 export type RoomEventFilter = EventFilter & {
+  /** Room IDs as asked; null where all are wanted, or none is unwanted. */
+  readonly rooms: readonly string[] | null;
+  readonly notRooms: readonly string[] | null;
   readonly containsUrl: boolean | null;
   readonly lazyLoadMembers: boolean;
   readonly includeRedundantMembers: boolean;
@@ -114,6 +117,8 @@ export function compileRoomEventFilter(body: unknown, path = 'filter'): RoomEven
       notRooms === null &&
       relatedBySenders === null &&
       relatedByRelTypes === null,
+    rooms,
+    notRooms,
     containsUrl,
     lazyLoadMembers: readBoolean(filter, 'lazy_load_members', path) ?? false,
     includeRedundantMembers: readBoolean(filter, 'include_redundant_members', path) ?? false,

@@ -39,6 +39,9 @@ import { RoomCreation } from '../services/room-creation.ts';
 import { RoomDirectory } from '../services/room-directory.ts';
 import { RoomEvents } from '../services/room-events.ts';
 import { RoomHistory } from '../services/room-history.ts';
+import { Search } from '../services/search.ts';
+import { SearchIndex } from '../services/search-index.ts';
+import { SearchReplies } from '../services/search-reply.ts';
 import { SharedSecretRegistration } from '../services/shared-secret-registration.ts';
 import { Turn } from '../services/turn.ts';
 import { dummyStage, passwordStage, UserInteractiveAuth } from '../services/user-interactive-auth.ts';
@@ -216,6 +219,13 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     log: log.child('services.deactivation'),
   });
 
+  // Finding things
+  const searchIndex = config.server.enableSearch
+    ? new SearchIndex({ db, stream, clock, log: log.child('services.search-index') })
+    : null;
+  const replies = new SearchReplies({ db, reader, events, views });
+  const search = new Search({ db, rooms, reader, events, ignored, replies, index: searchIndex });
+
   // What a user keeps, and what a user sees
   const filters = new Filters({ db });
   const accountData = new AccountData({ db, stream, rooms });
@@ -291,6 +301,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     roomEvents,
     roomHistory,
     rooms,
+    search,
     serverName,
     servesServer: config.wellKnown.servesServer,
     sharedSecretRegistration,
@@ -313,6 +324,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     },
     async stop(): Promise<void> {
       stopForgetting();
+      await searchIndex?.stop();
       await lastSeen.flush();
     },
   };

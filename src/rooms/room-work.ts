@@ -190,10 +190,13 @@ export class RoomWork {
     for (const position of this.#positions) this.#deps.stream.release(position);
   }
 
-  /** A row with what every new event has in common. An event that is new in the log is numbered by its position. */
+  /**
+   * A row with what every new event has in common. An event that is new in the log is numbered by its position; the
+   * numbers of others become visible with the batch too, so that who reads events by number never skips one.
+   */
   row(event: { eventId: EventId; depth: number; json: string }, position: StreamPosition | null): EventRow {
     return {
-      eventNo: position !== null && position > 0 ? position : this.#deps.stream.issueNumber(),
+      eventNo: position !== null && position > 0 ? position : this.issue(),
       roomNo: this.live.roomNo,
       eventId: event.eventId,
       position,

@@ -85,6 +85,13 @@ export async function findEventsById(db: Reader, eventIds: readonly string[]): P
   return (await db.all<Columns>(sql`select * from events where event_id ${anyOf(eventIds)}`)).map(toRow);
 }
 
+/** History that was fetched later, by its positions, which are below 0. Served by events_backfilled. */
+export async function findBackfilledEvents(db: Reader, positions: readonly number[]): Promise<EventRow[]> {
+  if (positions.length === 0) return [];
+  const rows = await db.all<Columns>(sql`select * from events where position < 0 and position ${anyOf(positions)}`);
+  return rows.map(toRow);
+}
+
 /** Events of a room's timeline with `after < position <= upTo`, the newest first. */
 export async function listEventsBackwards(
   db: Reader,

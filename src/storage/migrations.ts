@@ -4,6 +4,7 @@
  */
 import type { Database } from './database.ts';
 import { SCHEMA_1 } from './schema-1.ts';
+import { SCHEMA_7 } from './schema-7.ts';
 import { sql } from './sql.ts';
 
 export type Migration = {
@@ -11,12 +12,16 @@ export type Migration = {
   /** The oldest schema version whose program can still work on the result. */
   readonly compatibleFrom: number;
   readonly title: string;
-  /** SQL with the placeholders `{bigint_key}`, `{blob}` and `{rowless}` where the databases differ. */
-  readonly script: string;
+  /**
+   * SQL with the placeholders `{bigint_key}`, `{blob}` and `{rowless}` where the databases differ; or a text for each,
+   * where they differ in more.
+   */
+  readonly script: string | Readonly<Record<'sqlite' | 'postgres', string>>;
 };
 
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, compatibleFrom: 1, title: 'the first schema', script: SCHEMA_1 },
+  { version: 7, compatibleFrom: 1, title: 'search', script: SCHEMA_7 },
 ];
 
 /** The newest schema that this program knows. */
@@ -31,7 +36,7 @@ const DIALECT_WORDS = {
 } as const;
 
 function scriptFor(migration: Migration, dialect: 'sqlite' | 'postgres'): string {
-  let text = migration.script;
+  let text = typeof migration.script === 'string' ? migration.script : migration.script[dialect];
   for (const [word, meaning] of Object.entries(DIALECT_WORDS[dialect])) text = text.replaceAll(word, meaning);
   // `integer` is four bytes on PostgreSQL and eight on SQLite.
   if (dialect === 'postgres') text = text.replaceAll(/\binteger\b/g, 'bigint');

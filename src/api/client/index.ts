@@ -32,6 +32,7 @@ import { roomInitialSyncEndpoints } from './room-initial-sync.ts';
 import { roomSendEndpoints } from './room-send.ts';
 import { roomStateEndpoints } from './room-state.ts';
 import { roomsEndpoints } from './rooms.ts';
+import { searchEndpoints } from './search.ts';
 import { syncEndpoints } from './sync.ts';
 import { tagEndpoints } from './tags.ts';
 import { thirdPartyLookupEndpoints } from './third-party-lookup.ts';
@@ -73,6 +74,7 @@ const modules = [
   roomSendEndpoints,
   roomStateEndpoints,
   roomsEndpoints,
+  searchEndpoints,
   syncEndpoints,
   tagEndpoints,
   thirdPartyLookupEndpoints,

@@ -1,0 +1,105 @@
+/** Keeps the index of messages: a reader of the log, behind the sends and in batches. */
+import { isJsonObject, type JsonObject } from '../core/json-value.ts';
+import { searchedText, tokensOf } from '../core/search-text.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Log } from '../kit/log.ts';
+import { nextTurn } from '../kit/next-turn.ts';
+import type { Database } from '../storage/database.ts';
+import { findEventsById } from '../storage/events.ts';
+import { findCursor, upsertCursor } from '../storage/log-cursors.ts';
+import { deleteSearchEntry, type IndexableRow, insertSearchEntry, listIndexableEvents } from '../storage/search.ts';
+import type { Statement } from '../storage/sql.ts';
+import { LogReader } from '../stream/log-reader.ts';
+import type { Stream, StreamPosition } from '../stream/stream.ts';
+
+const READER = 'search';
+const BATCH = 100;
+/** After how many characters of text others get their turn. */
+const TURN_CHARS = 50_000;
+/** How far a cursor goes on in memory alone, where there was nothing to write. */
+const UNWRITTEN_MAX = 10_000;
+/** How long a search waits for what was said before it. */
+const WAIT_MS = 5000;
+
+export type SearchIndexDeps = {
+  readonly db: Database;
+  readonly stream: Stream;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+export class SearchIndex {
+  readonly #deps: SearchIndexDeps;
+  readonly #reader: LogReader;
+  #written: StreamPosition = 0;
+
+  constructor(deps: SearchIndexDeps) {
+    this.#deps = deps;
+    this.#reader = new LogReader({
+      stream: deps.stream,
+      clock: deps.clock,
+      log: deps.log,
+      concerns: (change) => change.kind === 'event',
+      start: async () => {
+        this.#written = await findCursor(deps.db, READER);
+        return this.#written;
+      },
+      readOn: (after, upTo) => this.#readOn(after, upTo),
+    });
+  }
+
+  /** Waits until all that is in the log now is indexed, or for some seconds: what is missing then is found later. */
+  async upToDate(): Promise<void> {
+    await this.#reader.reached(this.#deps.stream.current, WAIT_MS);
+  }
+
+  stop(): Promise<void> {
+    return this.#reader.stop();
+  }
+
+  async #readOn(after: StreamPosition, upTo: StreamPosition): Promise<StreamPosition> {
+    const { db } = this.#deps;
+    const { rows, lastNo } = await listIndexableEvents(db, after, upTo, BATCH);
+    const statements: Statement[] = [];
+    const redacted: string[] = [];
+    let chars = 0;
+    for (const row of rows) {
+      // Only objects are stored as events.
+      const json = JSON.parse(row.json) as JsonObject;
+      redacted.push(...redactedBy(json));
+      const statement = this.#entryOf(row, json);
+      if (statement === null) continue;
+      statements.push(statement);
+      chars += row.json.length;
+      if (chars < TURN_CHARS) continue;
+      chars = 0;
+      await nextTurn();
+    }
+    for (const row of await findEventsById(db, redacted)) {
+      if (row.redactedByNo !== null) statements.push(deleteSearchEntry(db, row));
+    }
+    if (statements.length > 0 || lastNo - this.#written > UNWRITTEN_MAX) {
+      await db.commit([...statements, upsertCursor(READER, lastNo)]);
+      this.#written = lastNo;
+    }
+    return lastNo;
+  }
+
+  #entryOf({ eventNo, roomNo, position, isRedacted }: IndexableRow, json: JsonObject): Statement | null {
+    const { type, state_key: stateKey, content, sender } = json;
+    if (isRedacted || typeof type !== 'string' || typeof sender !== 'string' || !isJsonObject(content)) return null;
+    const searched = searchedText({ type, stateKey: typeof stateKey === 'string' ? stateKey : null, content });
+    if (searched === null) return null;
+    const tokens = tokensOf(searched.text);
+    if (tokens.size === 0) return null;
+    const key = searched.key === 'content.body' ? null : searched.key;
+    return insertSearchEntry(this.#deps.db, { eventNo, roomNo, position, sender, key, tokens });
+  }
+}
+
+/** The event that a redaction asks to redact: room versions differ in where they name it. */
+function redactedBy({ type, redacts, content }: JsonObject): string[] {
+  if (type !== 'm.room.redaction') return [];
+  const inContent = isJsonObject(content) ? content['redacts'] : undefined;
+  return [redacts, inContent].filter((id) => typeof id === 'string');
+}
