@@ -14,10 +14,12 @@ import type { Log } from '../kit/log.ts';
 import type { Metrics } from '../kit/metrics.ts';
 import type { Random } from '../kit/random.ts';
 import { AuthGraphs } from '../rooms/auth-graph.ts';
+import { Bundles } from '../rooms/bundles.ts';
 import { ClientViews } from '../rooms/client-view.ts';
 import { EventStore } from '../rooms/event-store.ts';
 import { IgnoredUsers } from '../rooms/ignored-users.ts';
 import { RoomReader } from '../rooms/read.ts';
+import { Relations } from '../rooms/relations.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import { Snapshots } from '../rooms/snapshots.ts';
 import { AccessTokens } from '../services/access-tokens.ts';
@@ -26,6 +28,7 @@ import { Accounts } from '../services/accounts.ts';
 import { Aliases } from '../services/aliases.ts';
 import { Deactivation } from '../services/deactivation.ts';
 import { Devices } from '../services/devices.ts';
+import { EventRelations } from '../services/event-relations.ts';
 import { Filters } from '../services/filters.ts';
 import { LastSeen } from '../services/last-seen.ts';
 import { Login } from '../services/login.ts';
@@ -163,6 +166,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   const events = new EventStore({ db, cacheBytesMax: EVENTS_BYTES_MAX });
   const snapshots = new Snapshots({ db, cacheBytesMax: SNAPSHOTS_BYTES_MAX });
   const authGraphs = new AuthGraphs({ events });
+  const relations = new Relations({ db });
   const rooms = new Rooms({
     db,
     clock,
@@ -170,6 +174,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     events,
     snapshots,
     authGraphs,
+    relations,
     serverName,
     signingKey,
     stream,
@@ -177,7 +182,8 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   });
   const ignored = new IgnoredUsers({ db, stream });
   const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored });
-  const views = new ClientViews({ events, snapshots, clock });
+  const bundles = new Bundles({ db, events, reader, relations, ignored });
+  const views = new ClientViews({ events, snapshots, clock, bundles });
   const profiles = new Profiles({
     db,
     rooms,
@@ -211,6 +217,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   });
   const roomEvents = new RoomEvents({ rooms, reader, events, membership, aliases });
   const roomHistory = new RoomHistory({ db, rooms, reader, events, snapshots, views, stream });
+  const eventRelations = new EventRelations({ db, stream, events, reader, bundles, views, ignored });
   const deactivation = new Deactivation({
     db,
     accounts,
@@ -282,6 +289,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     config,
     deactivation,
     devices,
+    eventRelations,
     // Read from YAML, so it is JSON.
     extraClientContent: config.wellKnown.extraClientContent as JsonObject,
     filters,

@@ -22,6 +22,7 @@ import type { AuthGraphs } from './auth-graph.ts';
 import type { EventStore } from './event-store.ts';
 import type { Extremity } from './live-room.ts';
 import { mayRedact } from './redactions.ts';
+import type { Relations } from './relations.ts';
 import { resolveSnapshots } from './resolve-state.ts';
 import type { RoomWork } from './room-work.ts';
 import type { Snapshots } from './snapshots.ts';
@@ -68,6 +69,7 @@ export type AppendDeps = {
   readonly events: EventStore;
   readonly snapshots: Snapshots;
   readonly authGraphs: AuthGraphs;
+  readonly relations: Relations;
   readonly serverName: ServerName;
   readonly signingKey: SigningKey;
 };

@@ -10,11 +10,12 @@ import {
   clientUnsigned,
   type UnsignedFacts,
 } from '../core/client-event.ts';
-import type { UserId } from '../core/ids.ts';
+import type { EventId, UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import { stateKeyTuple } from '../core/pdu.ts';
 import { redactContent } from '../core/redaction.ts';
 import type { Clock } from '../kit/clock.ts';
+import { type Bundle, type Bundles, bundleJson } from './bundles.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { Snapshots } from './snapshots.ts';
@@ -53,10 +54,20 @@ export function shownContent(event: StoredEvent): JsonObject {
   return event.isRedacted ? redactContent(event.rules, pdu.type, pdu.content) : pdu.content;
 }
 
-export class ClientViews {
-  readonly #deps: { events: EventStore; snapshots: Snapshots; clock: Clock };
+/** How events are shown. */
+export type ViewOptions = {
+  /** False where the room is implied. */
+  readonly withRoomId?: boolean;
+  /** Tells in `m.relations` what the children of each event come to, where the specification wants that told. */
+  readonly withRelations?: boolean;
+};
 
-  constructor(deps: { events: EventStore; snapshots: Snapshots; clock: Clock }) {
+const NO_RELATIONS: ReadonlyMap<EventId, JsonObject> = new Map();
+
+export class ClientViews {
+  readonly #deps: { events: EventStore; snapshots: Snapshots; clock: Clock; bundles: Bundles };
+
+  constructor(deps: { events: EventStore; snapshots: Snapshots; clock: Clock; bundles: Bundles }) {
     this.#deps = deps;
   }
 
@@ -68,11 +79,11 @@ export class ClientViews {
     live: LiveRoom,
     events: readonly StoredEvent[],
     reader: ViewReader,
-    { withRoomId = true }: { readonly withRoomId?: boolean } = {},
+    options: ViewOptions = {},
   ): Promise<string[]> {
-    const facts = await this.facts(live, events, reader);
-    const roomId = withRoomId ? live.roomId : undefined;
-    return events.map((event, index) => clientEventText(event.clientBase, clientUnsigned(facts[index]!), roomId));
+    const unsigned = await this.#unsigned(live, events, reader, options);
+    const roomId = options.withRoomId === false ? undefined : live.roomId;
+    return events.map((event, index) => clientEventText(event.clientBase, unsigned[index]!, roomId));
   }
 
   /** Events of one room as objects, for those who look into them: filters on fields, single events. */
@@ -80,14 +91,78 @@ export class ClientViews {
     live: LiveRoom,
     events: readonly StoredEvent[],
     reader: ViewReader,
-    { withRoomId = true }: { readonly withRoomId?: boolean } = {},
+    options: ViewOptions = {},
   ): Promise<ClientEvent[]> {
-    const facts = await this.facts(live, events, reader);
+    const unsigned = await this.#unsigned(live, events, reader, options);
+    const room = options.withRoomId === false ? {} : { room_id: live.roomId };
     return events.map((event, index) => ({
-      ...(withRoomId ? { room_id: live.roomId } : {}),
+      ...room,
       ...clientEventBase(event.rules, event.pdu, event.isRedacted),
-      unsigned: clientUnsigned(facts[index]!),
+      unsigned: unsigned[index]!,
     }));
+  }
+
+  async #unsigned(
+    live: LiveRoom,
+    events: readonly StoredEvent[],
+    reader: ViewReader,
+    options: ViewOptions,
+  ): Promise<JsonObject[]> {
+    const facts = await this.facts(live, events, reader);
+    const bundles =
+      options.withRelations === true ? await this.#deps.bundles.of(live, events, reader.userId) : undefined;
+    if (bundles === undefined || bundles.size === 0) return facts.map(clientUnsigned);
+    const told = await this.#told(live, bundles, reader, options);
+    return events.map(({ eventId }, index) => {
+      const relations = told.get(eventId);
+      return clientUnsigned(relations === undefined ? facts[index]! : { ...facts[index]!, relations });
+    });
+  }
+
+  /** What `m.relations` holds, by event. The last event of a thread tells in turn of its own edits and references. */
+  async #told(
+    live: LiveRoom,
+    bundles: ReadonlyMap<EventId, Bundle>,
+    reader: ViewReader,
+    options: ViewOptions,
+  ): Promise<ReadonlyMap<EventId, JsonObject>> {
+    const latest = [...bundles.values()].flatMap(({ thread }) => thread?.latest ?? []);
+    // Nothing goes round in circles here: what has a parent begins no thread.
+    const ofLatest = await this.#deps.bundles.of(live, latest, reader.userId);
+    const edits = [...bundles.values(), ...ofLatest.values()].flatMap(({ edit }) => edit ?? []);
+    const shownEdits = await this.#shown(live, edits, reader, options, NO_RELATIONS);
+    const ofLatestTold = new Map<EventId, JsonObject>();
+    for (const [eventId, bundle] of ofLatest) ofLatestTold.set(eventId, bundleJson(bundle, shownEdits));
+    const shownLatest = await this.#shown(live, latest, reader, options, ofLatestTold);
+    const told = new Map<EventId, JsonObject>();
+    for (const [eventId, bundle] of bundles) {
+      told.set(
+        eventId,
+        bundleJson(bundle, (event) => (event === bundle.edit ? shownEdits(event) : shownLatest(event))),
+      );
+    }
+    return told;
+  }
+
+  async #shown(
+    live: LiveRoom,
+    events: readonly StoredEvent[],
+    reader: ViewReader,
+    options: ViewOptions,
+    relations: ReadonlyMap<EventId, JsonObject>,
+  ): Promise<(event: StoredEvent) => JsonObject> {
+    const objects = await this.objects(live, events, reader, { ...options, withRelations: false });
+    const byNo = new Map<number, JsonObject>();
+    for (const [index, { eventNo, eventId }] of events.entries()) {
+      // A client event is plain JSON; its type only names the keys.
+      const object = objects[index]! as unknown as JsonObject & { unsigned: JsonObject };
+      const own = relations.get(eventId);
+      byNo.set(
+        eventNo,
+        own === undefined ? object : { ...object, unsigned: { ...object.unsigned, 'm.relations': own } },
+      );
+    }
+    return ({ eventNo }) => byNo.get(eventNo)!;
   }
 
   /** What `unsigned` tells the reader about each event. */

@@ -5,6 +5,7 @@
  */
 import type { EventId, UserId } from '../core/ids.ts';
 import { stateKeyTuple } from '../core/pdu.ts';
+import { isWellFormedEdit } from '../core/relation.ts';
 import {
   deleteForwardExtremity,
   type EventRow,
@@ -15,6 +16,7 @@ import {
   placeEvent,
   replaceForwardExtremity,
 } from '../storage/events.ts';
+import { deleteRelation, insertRelation, resettleThread, upsertThread } from '../storage/relations.ts';
 import {
   deleteMembership,
   insertMembershipChange,
@@ -27,11 +29,17 @@ import type { Statement } from '../storage/sql.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
+import type { Relations } from './relations.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { StateChange } from './state-tree.ts';
 import type { StoredEvent } from './stored-event.ts';
 
-export type WorkDeps = { readonly stream: Stream; readonly events: EventStore; readonly snapshots: Snapshots };
+export type WorkDeps = {
+  readonly stream: Stream;
+  readonly events: EventStore;
+  readonly snapshots: Snapshots;
+  readonly relations: Relations;
+};
 
 export class RoomWork {
   readonly live: LiveRoom;
@@ -45,6 +53,8 @@ export class RoomWork {
   readonly #snapshotNos: number[] = [];
   readonly #membershipChanges = new Map<StreamPosition, UserId>();
   readonly #events = new Map<number, StoredEvent>();
+  /** Events that this batch gives children, or takes them from. */
+  readonly #parents = new Set<EventId>();
 
   constructor(deps: WorkDeps, live: LiveRoom) {
     this.#deps = deps;
@@ -92,12 +102,51 @@ export class RoomWork {
   insert(event: StoredEvent): void {
     this.#keep(event);
     this.statements.push(insertEvent(event.row));
+    this.#relate(event);
   }
 
   /** Gives an event that was an outlier its place. */
   place(event: StoredEvent): void {
     this.#keep(event);
     this.statements.push(placeEvent(event.row));
+    this.#relate(event);
+  }
+
+  /** Notes what an event that may be shown relates to. Encrypted events say it in the clear. */
+  #relate(event: StoredEvent): void {
+    const { relation } = event;
+    if (relation === null || !event.isShown) return;
+    const { live } = this;
+    const { pdu, eventNo, eventId, position } = event;
+    const { relType, target, key } = relation;
+    const sentAtMs = pdu.originServerTs;
+    const isEdit = relType === 'm.replace' && isWellFormedEdit(pdu) && Number.isSafeInteger(sentAtMs);
+    this.statements.push(
+      insertRelation({
+        roomNo: live.roomNo,
+        target,
+        relType,
+        eventNo,
+        eventId,
+        position,
+        eventType: pdu.type,
+        sender: pdu.sender,
+        annotationKey: relType === 'm.annotation' ? key : null,
+        editTs: isEdit ? sentAtMs : null,
+      }),
+    );
+    if (relType === 'm.thread') this.statements.push(upsertThread(live.roomNo, target, position));
+    this.#parents.add(target);
+  }
+
+  /** A redacted event relates to nothing any more; what relates to it stays. */
+  #unrelate(event: StoredEvent): void {
+    const { relation } = event;
+    if (relation === null || !event.isShown) return;
+    const { roomNo } = this.live;
+    this.statements.push(deleteRelation(roomNo, relation.target, event.position));
+    if (relation.relType === 'm.thread') this.statements.push(...resettleThread(roomNo, relation.target));
+    this.#parents.add(relation.target);
   }
 
   #keep(event: StoredEvent): void {
@@ -157,6 +206,7 @@ export class RoomWork {
     this.statements.push(insertRedaction(this.live.roomNo, redacts, redaction.eventNo));
     if (target === null || target.isRedacted) return;
     this.statements.push(markRedacted(target.eventNo, redaction.eventNo));
+    this.#unrelate(target);
     const changed = target.with({ redactedByNo: redaction.eventNo });
     const placedIndex = this.placed.findIndex((event) => event.eventNo === target.eventNo);
     if (placedIndex >= 0) this.placed[placedIndex] = changed;
@@ -169,6 +219,8 @@ export class RoomWork {
   publish(usersOf: (event: StoredEvent) => ReadonlySet<UserId> | UserId[]): void {
     const { live } = this;
     for (const event of this.changed) live.replaceRecent(event);
+    this.#deps.relations.changed(this.#parents);
+    this.#deps.relations.changed(this.changed.map((event) => event.eventId));
     for (const event of this.placed) {
       if (event.position > 0) live.addRecent(event);
     }

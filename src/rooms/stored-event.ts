@@ -5,6 +5,8 @@ import { parseJson } from '../core/json.ts';
 import { isJsonObject } from '../core/json-value.ts';
 import type { Pdu } from '../core/pdu.ts';
 import { pduFromStored } from '../core/pdu-format.ts';
+import { redactContent } from '../core/redaction.ts';
+import { type Relation, relationOf } from '../core/relation.ts';
 import type { RoomRules } from '../core/room-versions.ts';
 import type { EventRow } from '../storage/events.ts';
 
@@ -54,6 +56,11 @@ export class StoredEvent {
     return this.row.standing === 'ok' && this.row.position !== null;
   }
 
+  /** What it relates to; null for nothing, also once it is redacted. */
+  get relation(): Relation | null {
+    return this.isRedacted ? null : relationOf(this.pdu.content);
+  }
+
   /** The client form without `unsigned` and `room_id`, as JSON text; made once. */
   get clientBase(): string {
     this.#base ??= clientEventBaseText(this.rules, this.pdu, this.isRedacted);
@@ -63,6 +70,12 @@ export class StoredEvent {
   /** The same event with other facts about it: a place, a redaction. */
   with(change: Partial<EventRow>): StoredEvent {
     return new StoredEvent(this.rules, { ...this.row, ...change }, this.pdu);
+  }
+
+  /** The same event for a reader who is not to know what it says. */
+  asRedacted(): StoredEvent {
+    const { pdu } = this;
+    return new StoredEvent(this.rules, this.row, { ...pdu, content: redactContent(this.rules, pdu.type, pdu.content) });
   }
 
   /** About how many bytes of memory it holds. */

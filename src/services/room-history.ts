@@ -61,7 +61,7 @@ export class RoomHistory {
     const limit = bounded(ask.limit, filter.limit);
     const page = await this.#page(access, reader.userId, { direction, from, to, limit, filter });
     const members = filter.lazyLoadMembers ? await this.#membersBeside(live, page.events) : [];
-    const chunk = await this.#deps.views.texts(live, page.events, reader);
+    const chunk = await this.#deps.views.texts(live, page.events, reader, { withRelations: true });
     const state = await this.#deps.views.texts(live, members, reader);
     const end = page.next === null ? '' : `,"end":"${formatSyncToken(page.next)}"`;
     const beside = filter.lazyLoadMembers ? `,"state":[${state.join(',')}]` : '';
@@ -150,8 +150,9 @@ export class RoomHistory {
     const first = before.events.at(-1) ?? event;
     const senders = new Set([event, ...before.events, ...after.events].map((each) => each.pdu.sender));
     const state = await this.#stateAt(live, last, filter, senders);
-    const all = [event, ...before.events, ...after.events, ...state];
-    const texts = await this.#deps.views.texts(live, all, reader);
+    const said = [event, ...before.events, ...after.events];
+    const texts = await this.#deps.views.texts(live, said, reader, { withRelations: true });
+    texts.push(...(await this.#deps.views.texts(live, state, reader)));
     const afterStart = 1 + before.events.length;
     const stateStart = afterStart + after.events.length;
     const list = (from: number, to?: number): string => `[${texts.slice(from, to).join(',')}]`;
@@ -181,7 +182,7 @@ export class RoomHistory {
   /** One event in the reader's view, as JSON text. Throws 404 M_NOT_FOUND. */
   async event(reader: ViewReader, roomId: RoomId, eventId: EventId): Promise<string> {
     const { live, event } = await this.#deps.reader.visibleEvent(roomId, eventId, reader.userId);
-    const [text] = await this.#deps.views.texts(live, [event], reader);
+    const [text] = await this.#deps.views.texts(live, [event], reader, { withRelations: true });
     return text!;
   }
 

@@ -3,7 +3,7 @@ import type { UserId } from '../core/ids.ts';
 import { canonicalJson } from '../core/json.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import { redact } from '../core/redaction.ts';
-import type { ClientViews } from '../rooms/client-view.ts';
+import type { ClientViews, ViewOptions } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
@@ -93,16 +93,22 @@ export class RoomViews {
   }
 
   async #timelineText(ask: RoomAsk, { events, isLimited, before }: Timeline): Promise<string> {
-    const text = await this.#render(ask, events);
+    // Whoever has heard all that followed an event has counted along.
+    const text = await this.#render(ask, events, { withRelations: isLimited || ask.since === null });
     return `{"events":[${text}],"limited":${isLimited},"prev_batch":"${formatSyncToken(before)}"}`;
   }
 
   /** Events as the client wants them, with commas between. */
-  async #render({ live, filter, reader }: RoomAsk, events: readonly StoredEvent[]): Promise<string> {
+  async #render(
+    { live, filter, reader }: RoomAsk,
+    events: readonly StoredEvent[],
+    view: ViewOptions = {},
+  ): Promise<string> {
     const { project, eventFormat } = filter;
     if (eventFormat === 'federation') return events.map(federationText).join(',');
-    if (project === null) return (await this.#deps.views.texts(live, events, reader, { withRoomId: false })).join(',');
-    const objects = await this.#deps.views.objects(live, events, reader, { withRoomId: false });
+    const options = { ...view, withRoomId: false };
+    if (project === null) return (await this.#deps.views.texts(live, events, reader, options)).join(',');
+    const objects = await this.#deps.views.objects(live, events, reader, options);
     // A client event is plain JSON; its type only names the keys.
     return objects.map((event) => JSON.stringify(project(event as unknown as JsonObject))).join(',');
   }

@@ -11,10 +11,12 @@ import { type HandClock, handClock } from '../kit/clock.ts';
 import { seededRandom } from '../kit/random.ts';
 import type { Draft } from '../rooms/append.ts';
 import { AuthGraphs } from '../rooms/auth-graph.ts';
+import { Bundles } from '../rooms/bundles.ts';
 import { EventStore } from '../rooms/event-store.ts';
 import { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import { RoomReader } from '../rooms/read.ts';
+import { Relations } from '../rooms/relations.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import { Snapshots } from '../rooms/snapshots.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
@@ -32,6 +34,7 @@ export type Engine = {
   readonly snapshots: Snapshots;
   readonly rooms: Rooms;
   readonly reader: RoomReader;
+  readonly bundles: Bundles;
 };
 
 /** An engine over a database, as a fresh start would have it. */
@@ -40,6 +43,7 @@ export async function startEngine(db: Database): Promise<Engine> {
   const stream = await Stream.open({ db, clock });
   const events = new EventStore({ db, cacheBytesMax: 32_000_000 });
   const snapshots = new Snapshots({ db, cacheBytesMax: 16_000_000 });
+  const relations = new Relations({ db });
   const rooms = new Rooms({
     db,
     clock,
@@ -48,13 +52,15 @@ export async function startEngine(db: Database): Promise<Engine> {
     events,
     snapshots,
     authGraphs: new AuthGraphs({ events }),
+    relations,
     serverName: SERVER_NAME,
     signingKey: SIGNING_KEY,
     roomsBytesMax: 64_000_000,
   });
   const ignored = new IgnoredUsers({ db, stream });
   const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored });
-  return { clock, stream, events, snapshots, rooms, reader };
+  const bundles = new Bundles({ db, events, reader, relations, ignored });
+  return { clock, stream, events, snapshots, rooms, reader, bundles };
 }
 
 /** A state event's draft. */

@@ -28,6 +28,7 @@ import { receiptEndpoints } from './receipts.ts';
 import { redactionEndpoints } from './redaction.ts';
 import { refreshEndpoints } from './refresh.ts';
 import { registrationEndpoints } from './registration.ts';
+import { relationsEndpoints } from './relations.ts';
 import { roomInitialSyncEndpoints } from './room-initial-sync.ts';
 import { roomSendEndpoints } from './room-send.ts';
 import { roomStateEndpoints } from './room-state.ts';
@@ -36,6 +37,7 @@ import { searchEndpoints } from './search.ts';
 import { syncEndpoints } from './sync.ts';
 import { tagEndpoints } from './tags.ts';
 import { thirdPartyLookupEndpoints } from './third-party-lookup.ts';
+import { threadsListEndpoints } from './threads-list.ts';
 import { typingEndpoints } from './typing.ts';
 import { versionsEndpoints } from './versions.ts';
 import { voipEndpoints } from './voip.ts';
@@ -70,6 +72,7 @@ const modules = [
   redactionEndpoints,
   refreshEndpoints,
   registrationEndpoints,
+  relationsEndpoints,
   roomInitialSyncEndpoints,
   roomSendEndpoints,
   roomStateEndpoints,
@@ -77,6 +80,7 @@ const modules = [
   searchEndpoints,
   syncEndpoints,
   tagEndpoints,
+  threadsListEndpoints,
   thirdPartyLookupEndpoints,
   typingEndpoints,
   versionsEndpoints,
