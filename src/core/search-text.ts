@@ -65,6 +65,9 @@ export function foldText(text: string): string {
   return plain.toUpperCase().toLowerCase().replaceAll('ς', 'σ');
 }
 
+/** Whether a word is one in Chinese, Japanese or Korean. */
+export const startsCjk = (word: string): boolean => STARTS_CJK.test(word);
+
 /** The words of a text, folded, in their order. */
 export function wordsOf(text: string): string[] {
   const folded = foldText(text);
@@ -84,7 +87,7 @@ export function tokenNumber(token: string): number {
 }
 
 function addTokens(tokens: Set<number>, word: string, isWanted: boolean): void {
-  if (STARTS_CJK.test(word)) {
+  if (startsCjk(word)) {
     const characters = [...word];
     characters.forEach((character, index) => {
       const next = characters[index + 1];
@@ -155,14 +158,13 @@ export function parseSearchTerm(term: string): SearchQuery {
 }
 
 /** Whether a word is also found within others. Pieces of one or two letters would be found nearly everywhere. */
-const isPartFound = (word: string): boolean =>
-  word.length >= 3 || STARTS_CJK.test(word) || STARTS_PICTOGRAPH.test(word);
+const isPartFound = (word: string): boolean => word.length >= 3 || startsCjk(word) || STARTS_PICTOGRAPH.test(word);
 
 function needleOf(words: readonly string[]): SearchNeedle {
   const first = words[0]!;
   if (words.length === 1) return { text: isPartFound(first) ? first : ` ${first} `, words };
   // CJK words have no beginning that could be seen.
-  return { text: `${STARTS_CJK.test(first) ? '' : ' '}${words.join(' ')}`, words };
+  return { text: `${startsCjk(first) ? '' : ' '}${words.join(' ')}`, words };
 }
 
 /** Whether a text is one that was looked for. */

@@ -47,6 +47,8 @@ import { SearchIndex } from '../services/search-index.ts';
 import { SearchReplies } from '../services/search-reply.ts';
 import { SharedSecretRegistration } from '../services/shared-secret-registration.ts';
 import { Turn } from '../services/turn.ts';
+import { UserDirectory } from '../services/user-directory.ts';
+import { UserDirectoryIndex } from '../services/user-directory-index.ts';
 import { dummyStage, passwordStage, UserInteractiveAuth } from '../services/user-interactive-auth.ts';
 import type { Database } from '../storage/database.ts';
 import { deleteOnceKeysBefore } from '../storage/events.ts';
@@ -124,7 +126,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
         }
       : null,
   });
-  const accounts = new Accounts({ db, serverName, passwords, accessTokens, devices, limiter });
+  const accounts = new Accounts({ db, stream, serverName, passwords, accessTokens, devices, limiter });
   const hasLocalPasswords = sessions.isLocalPasswordDatabaseEnabled;
   const login = new Login({
     accounts,
@@ -134,6 +136,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   });
   const registration = new Registration({
     db,
+    stream,
     clock,
     random,
     serverName,
@@ -186,6 +189,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   const views = new ClientViews({ events, snapshots, clock, bundles });
   const profiles = new Profiles({
     db,
+    stream,
     rooms,
     reader,
     events,
@@ -231,6 +235,18 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     ? new SearchIndex({ db, stream, clock, log: log.child('services.search-index') })
     : null;
   const replies = new SearchReplies({ db, reader, events, views });
+  const userDirectoryIndex = config.userDirectory.isEnabled
+    ? new UserDirectoryIndex({
+        db,
+        stream,
+        clock,
+        log: log.child('services.user-directory-index'),
+        rooms,
+        reader,
+        isLocal: (userId) => serverNameOf(userId) === serverName,
+      })
+    : null;
+  const userDirectory = new UserDirectory({ db, serverName, index: userDirectoryIndex, config: config.userDirectory });
   const search = new Search({ db, rooms, reader, events, ignored, replies, index: searchIndex });
 
   // What a user keeps, and what a user sees
@@ -316,6 +332,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     sync,
     turn: new Turn({ config: config.turn, clock }),
     typing,
+    userDirectory,
     userInteractiveAuth,
     version: VERSION,
   });
@@ -332,7 +349,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     },
     async stop(): Promise<void> {
       stopForgetting();
-      await searchIndex?.stop();
+      await Promise.all([searchIndex?.stop(), userDirectoryIndex?.stop()]);
       await lastSeen.flush();
     },
   };

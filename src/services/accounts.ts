@@ -5,12 +5,15 @@ import type { RateLimiter } from '../http/limits.ts';
 import { deactivateUser, findUser, listUsersIgnoringCase, type UserRow, updatePassword } from '../storage/accounts.ts';
 import type { Database } from '../storage/database.ts';
 import { deleteProfile } from '../storage/profiles.ts';
+import { upsertUserChange } from '../storage/user-directory.ts';
+import type { Stream } from '../stream/stream.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import type { Devices } from './devices.ts';
 import type { Passwords } from './passwords.ts';
 
 export type AccountsDeps = {
   readonly db: Database;
+  readonly stream: Stream;
   readonly serverName: ServerName;
   readonly passwords: Passwords;
   readonly accessTokens: AccessTokens;
@@ -92,8 +95,12 @@ export class Accounts {
 
   /** Closes an account for good: all its devices and tokens end, its password and profile go, its name stays taken. */
   async close(userId: UserId, options: { isErased: boolean }): Promise<void> {
-    const { db, accessTokens, devices } = this.#deps;
-    await db.commit([deactivateUser(userId, options.isErased), deleteProfile(userId)]);
+    const { stream, accessTokens, devices } = this.#deps;
+    await stream.record({ kind: 'profile', roomNo: null, about: userId, users: [] }, (position) => [
+      deactivateUser(userId, options.isErased),
+      deleteProfile(userId),
+      upsertUserChange(userId, position),
+    ]);
     accessTokens.forget(userId);
     await devices.deleteAll(userId);
   }

@@ -19,11 +19,14 @@ import { findUser } from '../storage/accounts.ts';
 import type { Database } from '../storage/database.ts';
 import { findProfileText, shareRoom, upsertProfile } from '../storage/profiles.ts';
 import { listMembershipsOfUser } from '../storage/room-state.ts';
+import { upsertUserChange } from '../storage/user-directory.ts';
+import type { Stream } from '../stream/stream.ts';
 import type { Asker } from './asker.ts';
 import { isSameContent, type MemberProfile } from './membership.ts';
 
 export type ProfilesDeps = {
   readonly db: Database;
+  readonly stream: Stream;
   readonly rooms: Rooms;
   readonly reader: RoomReader;
   readonly events: EventStore;
@@ -153,7 +156,10 @@ export class Profiles {
       if (Buffer.byteLength(canonicalJson(fields, { strict: false })) > PROFILE_BYTES_MAX) {
         throw badRequest('M_PROFILE_TOO_LARGE', `A profile has at most ${PROFILE_BYTES_MAX} bytes.`);
       }
-      await this.#deps.db.commit([upsertProfile(userId, JSON.stringify(fields))]);
+      await this.#deps.stream.record({ kind: 'profile', roomNo: null, about: userId, users: [] }, (position) => [
+        upsertProfile(userId, JSON.stringify(fields)),
+        upsertUserChange(userId, position),
+      ]);
       this.#cache.set(userId, fields);
       if (key === 'displayname' || key === 'avatar_url') await this.#tellRooms(userId, fields);
     });

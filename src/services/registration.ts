@@ -11,11 +11,14 @@ import { insertUser, listUsersIgnoringCase } from '../storage/accounts.ts';
 import { type Database, UniqueViolation } from '../storage/database.ts';
 import { insertFirstProfile } from '../storage/profiles.ts';
 import type { Statement } from '../storage/sql.ts';
+import { upsertUserChange } from '../storage/user-directory.ts';
+import type { Stream } from '../stream/stream.ts';
 import type { Devices, DeviceWish, Session } from './devices.ts';
 import type { Passwords } from './passwords.ts';
 
 export type RegistrationDeps = {
   readonly db: Database;
+  readonly stream: Stream;
   readonly clock: Clock;
   readonly random: Random;
   readonly serverName: ServerName;
@@ -155,11 +158,11 @@ export class Registration {
       also: readonly Statement[];
     },
   ): Promise<{ userId: UserId; session: Session | null }> {
-    const { db, clock, devices } = this.#deps;
+    const { stream, clock, devices } = this.#deps;
     const opened = device === null ? null : devices.prepare(userId, device);
     const { also, ...fields } = account;
     try {
-      await db.commit([
+      await stream.record({ kind: 'profile', roomNo: null, about: userId, users: [] }, (position) => [
         insertUser({
           userId,
           createdMs: clock.now(),
@@ -171,6 +174,7 @@ export class Registration {
           ...fields,
         }),
         ...also,
+        upsertUserChange(userId, position),
         ...(opened?.statements ?? []),
       ]);
     } catch (error) {

@@ -4,6 +4,17 @@ const BOTH = `
 -- How far each reader of the log has come.
 create table log_cursors (reader text primary key, position integer not null){rowless};
 
+-- Whom the user directory knows, and by which words: those of the name and of the user ID.
+create table user_directory (user_id text primary key, display_name text, avatar_url text){rowless};
+create table user_directory_words (word text not null, user_id text not null, primary key (word, user_id)){rowless};
+
+-- Local users whose account or profile changed since the directory last looked; at first it has seen nobody.
+create table user_directory_changes (user_id text primary key, position integer not null){rowless};
+insert into user_directory_changes (user_id, position) select user_id, 0 from users;
+
+-- Rooms that anybody may join or read: their members are visible to all local users.
+create table open_rooms (room_no {bigint_key});
+
 -- History that was fetched later, by its position alone: search_entries name it by that.
 create unique index events_backfilled on events (position) where position < 0;
 `;

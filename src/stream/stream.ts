@@ -19,6 +19,8 @@ export type Change = {
     | 'typing'
     | 'account-data'
     | 'presence'
+    /** A local user's account or profile. */
+    | 'profile'
     | 'to-device'
     | 'device-list'
     | 'push-rules';

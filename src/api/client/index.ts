@@ -39,6 +39,7 @@ import { tagEndpoints } from './tags.ts';
 import { thirdPartyLookupEndpoints } from './third-party-lookup.ts';
 import { threadsListEndpoints } from './threads-list.ts';
 import { typingEndpoints } from './typing.ts';
+import { userEndpoints } from './users.ts';
 import { versionsEndpoints } from './versions.ts';
 import { voipEndpoints } from './voip.ts';
 import { whoamiEndpoints } from './whoami.ts';
@@ -83,6 +84,7 @@ const modules = [
   threadsListEndpoints,
   thirdPartyLookupEndpoints,
   typingEndpoints,
+  userEndpoints,
   versionsEndpoints,
   voipEndpoints,
   whoamiEndpoints,
