@@ -60,6 +60,11 @@ export type ViewOptions = {
   readonly withRoomId?: boolean;
   /** Tells in `m.relations` what the children of each event come to, where the specification wants that told. */
   readonly withRelations?: boolean;
+  /**
+   * True where events are given for being the room's state, whoever may see them happen: what they replaced is told only
+   * of those that came while the reader was in the room.
+   */
+  readonly isState?: boolean;
 };
 
 const NO_RELATIONS: ReadonlyMap<EventId, JsonObject> = new Map();
@@ -108,7 +113,7 @@ export class ClientViews {
     reader: ViewReader,
     options: ViewOptions,
   ): Promise<JsonObject[]> {
-    const facts = await this.facts(live, events, reader);
+    const facts = await this.facts(live, events, reader, options);
     const bundles =
       options.withRelations === true ? await this.#deps.bundles.of(live, events, reader.userId) : undefined;
     if (bundles === undefined || bundles.size === 0) return facts.map(clientUnsigned);
@@ -166,9 +171,15 @@ export class ClientViews {
   }
 
   /** What `unsigned` tells the reader about each event. */
-  async facts(live: LiveRoom, events: readonly StoredEvent[], reader: ViewReader): Promise<UnsignedFacts[]> {
+  async facts(
+    live: LiveRoom,
+    events: readonly StoredEvent[],
+    reader: ViewReader,
+    options: ViewOptions = {},
+  ): Promise<UnsignedFacts[]> {
     const { clock } = this.#deps;
     const nowMs = clock.now();
+    const insideSince = options.isState === true ? await this.#insideSince(live, reader.userId) : null;
     const related = await this.#related(events);
     const memberships = await this.#memberships(live, events, reader.userId);
     return events.map((event) => {
@@ -181,10 +192,18 @@ export class ClientViews {
         ageMs: nowMs - event.pdu.originServerTs,
         ...(transactionId === undefined ? {} : { transactionId }),
         ...(membership === undefined ? {} : { membership }),
-        ...(replaced === undefined ? {} : { prevContent: shownContent(replaced), replacesState: replaced.eventId }),
+        ...(replaced === undefined || (insideSince !== null && !(event.position >= insideSince))
+          ? {}
+          : { prevContent: shownContent(replaced), replacesState: replaced.eventId }),
         ...(redaction === undefined ? {} : { redactedBecause: becauseOf(redaction, nowMs) }),
       };
     });
+  }
+
+  /** A position since which the user has been in the room; above all positions for who is not in it now. */
+  async #insideSince(live: LiveRoom, userId: UserId): Promise<number> {
+    const eventNo = live.membershipOf(userId) === 'join' ? live.currentNo('m.room.member', userId) : null;
+    return eventNo === null ? Number.POSITIVE_INFINITY : (await this.#deps.events.get(eventNo)).position;
   }
 
   async #related(events: readonly StoredEvent[]): Promise<Map<number, StoredEvent> | null> {

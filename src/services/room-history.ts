@@ -62,7 +62,7 @@ export class RoomHistory {
     const page = await this.#page(access, reader.userId, { direction, from, to, limit, filter });
     const members = filter.lazyLoadMembers ? await this.#membersBeside(live, page.events) : [];
     const chunk = await this.#deps.views.texts(live, page.events, reader, { withRelations: true });
-    const state = await this.#deps.views.texts(live, members, reader);
+    const state = await this.#deps.views.texts(live, members, reader, { isState: true });
     const end = page.next === null ? '' : `,"end":"${formatSyncToken(page.next)}"`;
     const beside = filter.lazyLoadMembers ? `,"state":[${state.join(',')}]` : '';
     return `{"chunk":[${chunk.join(',')}],"start":"${formatSyncToken(from)}"${end}${beside}}`;
@@ -152,7 +152,7 @@ export class RoomHistory {
     const state = await this.#stateAt(live, last, filter, senders);
     const said = [event, ...before.events, ...after.events];
     const texts = await this.#deps.views.texts(live, said, reader, { withRelations: true });
-    texts.push(...(await this.#deps.views.texts(live, state, reader)));
+    texts.push(...(await this.#deps.views.texts(live, state, reader, { isState: true })));
     const afterStart = 1 + before.events.length;
     const stateStart = afterStart + after.events.length;
     const list = (from: number, to?: number): string => `[${texts.slice(from, to).join(',')}]`;
@@ -191,7 +191,7 @@ export class RoomHistory {
     const { live, until } = await this.#deps.reader.access(roomId, reader.userId);
     const state =
       until === null ? await this.#deps.reader.currentState(live) : await this.#deps.reader.stateAfter(live, until);
-    return `[${(await this.#deps.views.texts(live, state, reader)).join(',')}]`;
+    return `[${(await this.#deps.views.texts(live, state, reader, { isState: true })).join(',')}]`;
   }
 
   /** One piece of that state. Throws 403, 404 M_NOT_FOUND where the room has no such state. */
@@ -215,7 +215,7 @@ export class RoomHistory {
   /** The whole event of one piece of state, as JSON text. */
   async stateEventText(reader: ViewReader, roomId: RoomId, type: string, stateKey: string): Promise<string> {
     const [live, event] = await this.stateEvent(reader.userId, roomId, type, stateKey);
-    const [text] = await this.#deps.views.texts(live, [event], reader);
+    const [text] = await this.#deps.views.texts(live, [event], reader, { isState: true });
     return text!;
   }
 
@@ -237,7 +237,7 @@ export class RoomHistory {
       if (ask.membership !== undefined && membership !== ask.membership) return false;
       return ask.notMembership === undefined || membership !== ask.notMembership;
     });
-    return `{"chunk":[${(await this.#deps.views.texts(live, chosen, reader)).join(',')}]}`;
+    return `{"chunk":[${(await this.#deps.views.texts(live, chosen, reader, { isState: true })).join(',')}]}`;
   }
 
   /** The event whose state is asked for: the last one at a token, or at the user's leaving; null stands for now. */

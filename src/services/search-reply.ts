@@ -136,18 +136,21 @@ export class SearchReplies {
     const { reader: rooms, views } = this.#deps;
     const states: string[] = [];
     for (const live of new Set(hits.map((hit) => hit.live))) {
-      const left = hits.some((hit) => hit.live === live && hit.until !== null)
-        ? await this.#leaving(live, reader.userId)
-        : null;
+      const isInside = !hits.some((hit) => hit.live === live && hit.until !== null);
+      const left = isInside ? null : await this.#leaving(live, reader.userId);
+      // Whoever finds something of a room that they never were in learns nothing of its state.
+      if (!isInside && left === null) continue;
       const state = left === null ? await rooms.currentState(live) : await rooms.stateAfter(live, left);
-      states.push(`${JSON.stringify(live.roomId)}:[${(await views.texts(live, state, reader)).join(',')}]`);
+      states.push(
+        `${JSON.stringify(live.roomId)}:[${(await views.texts(live, state, reader, { isState: true })).join(',')}]`,
+      );
     }
     return states;
   }
 
   async #leaving(live: LiveRoom, userId: UserId): Promise<StoredEvent | null> {
     const row = await findMembership(this.#deps.db, live.roomNo, userId);
-    return row === undefined ? null : this.#deps.events.get(row.eventNo);
+    return row === undefined ? null : this.#deps.reader.endOfStay(await this.#deps.events.get(row.eventNo));
   }
 }
 

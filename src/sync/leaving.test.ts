@@ -34,7 +34,16 @@ forEachDatabase((database) => {
       'm.room.name',
       'm.room.topic',
     ]);
-    for (const event of events) assert.deepEqual(Object.keys(event), ['type', 'state_key', 'sender', 'content']);
+    const [create, ...others] = events;
+    for (const event of others) assert.deepEqual(Object.keys(event), ['type', 'state_key', 'sender', 'content']);
+    assert.deepEqual(Object.keys(create).sort(), [
+      'content',
+      'event_id',
+      'origin_server_ts',
+      'sender',
+      'state_key',
+      'type',
+    ]);
     const own = events.find((event: Json) => event.state_key === bob.userId);
     assert.equal(own.content.membership, 'invite');
     assert.deepEqual(Object.keys((await bob.sync()).rooms), ['invite']);

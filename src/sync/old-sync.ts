@@ -155,10 +155,10 @@ export class OldSync {
     const messages = [...page.events].reverse();
     const state =
       until === null ? await this.#deps.reader.currentState(live) : await this.#deps.reader.stateAfter(live, until);
-    const texts = await this.#deps.views.texts(live, [...messages, ...state], reader);
-    const chunk = texts.slice(0, messages.length).join(',');
+    const chunk = await this.#deps.views.texts(live, messages, reader, { withRelations: true });
+    const stateTexts = await this.#deps.views.texts(live, state, reader, { isState: true });
     const start = formatSyncToken((messages[0]?.position ?? upTo + 1) - 1);
-    return `"messages":{"chunk":[${chunk}],"start":"${start}","end":"${formatSyncToken(upTo)}"},"state":[${texts.slice(messages.length).join(',')}]`;
+    return `"messages":{"chunk":[${chunk.join(',')}],"start":"${start}","end":"${formatSyncToken(upTo)}"},"state":[${stateTexts.join(',')}]`;
   }
 
   #roomData(live: LiveRoom, accountData: readonly AccountDataRow[]): string {

@@ -69,6 +69,8 @@ export async function strippedState(
   if (senderNo !== null && member.pdu.sender !== userId) eventNos.push(senderNo);
   const stripped = [...(await events.list(eventNos)), member].map((event) => {
     const { type, stateKey, sender } = event.pdu;
+    // By the whole event a client can tell which room it is asked into (MSC4311).
+    if (type === 'm.room.create') return event.clientBase;
     return JSON.stringify({ type, state_key: stateKey, sender, content: shownContent(event) });
   });
   return `{"events":[${stripped.join(',')}]}`;

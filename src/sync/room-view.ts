@@ -77,7 +77,7 @@ export class RoomViews {
     const shown = lastWord === null ? timeline.events : [...timeline.events, lastWord];
     return {
       timelineText: await this.#timelineText(ask, { ...timeline, events: shown }),
-      stateText: `{"events":[${await this.#render(ask, state)}]}`,
+      stateText: `{"events":[${await this.#render(ask, state, { isState: true })}]}`,
       stateKey: ask.stateAfter ?? 'state',
       hasEvents: shown.length > 0 || timeline.isLimited,
       hasState: state.length > 0,

@@ -37,3 +37,10 @@ export function forEachDatabase(define: (database: TestDatabaseKind) => void): v
   const kinds = process.env['MYELIN_TEST_POSTGRES'] ? [sqlite, postgres] : [sqlite];
   for (const kind of kinds) describe(`on ${kind.name}`, () => define(kind));
 }
+
+/** The kind that a command line names; `postgres` needs `MYELIN_TEST_POSTGRES` or starts a server of its own. */
+export function databaseNamed(name: string): TestDatabaseKind {
+  const kind = { sqlite, postgres }[name];
+  if (kind === undefined) throw new Error(`There is no database called ${name}: say sqlite or postgres.`);
+  return kind;
+}
