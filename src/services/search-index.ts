@@ -7,8 +7,13 @@ import { nextTurn } from '../kit/next-turn.ts';
 import type { Database } from '../storage/database.ts';
 import { findEventsById } from '../storage/events.ts';
 import { findCursor, upsertCursor } from '../storage/log-cursors.ts';
-import { deleteSearchEntry, type IndexableRow, insertSearchEntry, listIndexableEvents } from '../storage/search.ts';
-import type { Statement } from '../storage/sql.ts';
+import {
+  deleteSearchEntries,
+  type IndexableRow,
+  insertSearchEntries,
+  listIndexableEvents,
+  type SearchEntry,
+} from '../storage/search.ts';
 import { LogReader } from '../stream/log-reader.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 
@@ -60,41 +65,42 @@ export class SearchIndex {
   async #readOn(after: StreamPosition, upTo: StreamPosition): Promise<StreamPosition> {
     const { db } = this.#deps;
     const { rows, lastNo } = await listIndexableEvents(db, after, upTo, BATCH);
-    const statements: Statement[] = [];
-    const redacted: string[] = [];
+    const entries: SearchEntry[] = [];
+    const redacts: string[] = [];
     let chars = 0;
     for (const row of rows) {
       // Only objects are stored as events.
       const json = JSON.parse(row.json) as JsonObject;
-      redacted.push(...redactedBy(json));
-      const statement = this.#entryOf(row, json);
-      if (statement === null) continue;
-      statements.push(statement);
+      redacts.push(...redactedBy(json));
+      const entry = entryOf(row, json);
+      if (entry === null) continue;
+      entries.push(entry);
       chars += row.json.length;
       if (chars < TURN_CHARS) continue;
       chars = 0;
       await nextTurn();
     }
-    for (const row of await findEventsById(db, redacted)) {
-      if (row.redactedByNo !== null) statements.push(deleteSearchEntry(db, row));
-    }
-    if (statements.length > 0 || lastNo - this.#written > UNWRITTEN_MAX) {
-      await db.commit([...statements, upsertCursor(READER, lastNo)]);
+    const redacted = (await findEventsById(db, redacts)).filter((row) => row.redactedByNo !== null);
+    const hasNews = entries.length > 0 || redacted.length > 0;
+    if (hasNews || lastNo - this.#written > UNWRITTEN_MAX) {
+      const deletes = redacted.length === 0 ? [] : [deleteSearchEntries(db, redacted)];
+      await db.commit([...insertSearchEntries(db, entries), ...deletes, upsertCursor(READER, lastNo)]);
       this.#written = lastNo;
     }
     return lastNo;
   }
+}
 
-  #entryOf({ eventNo, roomNo, position, isRedacted }: IndexableRow, json: JsonObject): Statement | null {
-    const { type, state_key: stateKey, content, sender } = json;
-    if (isRedacted || typeof type !== 'string' || typeof sender !== 'string' || !isJsonObject(content)) return null;
-    const searched = searchedText({ type, stateKey: typeof stateKey === 'string' ? stateKey : null, content });
-    if (searched === null) return null;
-    const tokens = tokensOf(searched.text);
-    if (tokens.size === 0) return null;
-    const key = searched.key === 'content.body' ? null : searched.key;
-    return insertSearchEntry(this.#deps.db, { eventNo, roomNo, position, sender, key, tokens });
-  }
+/** What the index keeps of an event; null where there is nothing to find in it. */
+function entryOf({ eventNo, roomNo, position, isRedacted }: IndexableRow, json: JsonObject): SearchEntry | null {
+  const { type, state_key: stateKey, content, sender } = json;
+  if (isRedacted || typeof type !== 'string' || typeof sender !== 'string' || !isJsonObject(content)) return null;
+  const searched = searchedText({ type, stateKey: typeof stateKey === 'string' ? stateKey : null, content });
+  if (searched === null) return null;
+  const tokens = tokensOf(searched.text);
+  if (tokens.size === 0) return null;
+  const key = searched.key === 'content.body' ? null : searched.key;
+  return { eventNo, roomNo, position, sender, key, tokens };
 }
 
 /** The event that a redaction asks to redact: room versions differ in where they name it. */

@@ -125,7 +125,7 @@ export class SearchReplies {
     const texts = new Map<StoredEvent, string>();
     for (const [live, set] of byRoom) {
       const events = [...set];
-      const made = await this.#deps.views.texts(live, events, reader);
+      const made = await this.#deps.views.texts(live, events, reader, { withRelations: true });
       events.forEach((event, index) => void texts.set(event, made[index]!));
     }
     return texts;

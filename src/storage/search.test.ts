@@ -4,7 +4,7 @@ import { sharedPostgres } from '../../test/support/postgres.ts';
 import { parseSearchTerm, tokensOf } from '../core/search-text.ts';
 import type { Database } from './database.ts';
 import { type DatabaseOptions, openDatabase } from './open.ts';
-import { deleteSearchEntry, type EntriesAsk, insertSearchEntry, listSearchEntries } from './search.ts';
+import { deleteSearchEntries, type EntriesAsk, insertSearchEntries, listSearchEntries } from './search.ts';
 import { sql } from './sql.ts';
 
 const silent = { info(): void {} };
@@ -54,7 +54,7 @@ function testOnBoth(title: string, work: (db: Database) => Promise<void>): void 
 
 testOnBoth('entries are found by their tokens, newest first, in the rooms asked for, few or many', async (db) => {
   for (const roomNo of rooms(20))
-    await db.commit([place(roomNo, roomNo, roomNo), insertSearchEntry(db, entry(roomNo, roomNo, 'tea time'))]);
+    await db.commit([place(roomNo, roomNo, roomNo), ...insertSearchEntries(db, [entry(roomNo, roomNo, 'tea time')])]);
 
   assert.deepEqual(await list(db, 'tea'), [1]);
   assert.deepEqual(await list(db, 'tea', { roomNos: rooms(3) }), [3, 2, 1]);
@@ -64,19 +64,21 @@ testOnBoth('entries are found by their tokens, newest first, in the rooms asked 
 });
 
 testOnBoth('history that was fetched later is older than all else', async (db) => {
-  await db.commit([place(1, 1, 1), place(2, 1, -7), insertSearchEntry(db, entry(1, 1, 'tea'))]);
-  await db.commit([insertSearchEntry(db, { ...entry(2, 1, 'tea'), position: -7 })]);
+  await db.commit([place(1, 1, 1), place(2, 1, -7), ...insertSearchEntries(db, [entry(1, 1, 'tea')])]);
+  await db.commit([...insertSearchEntries(db, [{ ...entry(2, 1, 'tea'), position: -7 }])]);
 
   assert.deepEqual(await list(db, 'tea'), [1, -7]);
   assert.deepEqual(await list(db, 'tea', { roomNos: rooms(15) }), [1, -7]);
 });
 
 testOnBoth('an entry that is deleted is gone, and one that is stored again is there once', async (db) => {
-  await db.commit([insertSearchEntry(db, entry(1, 1, 'tea')), insertSearchEntry(db, entry(2, 1, 'tea'))]);
-  await db.commit([insertSearchEntry(db, entry(2, 1, 'tea'))]);
+  await db.commit([...insertSearchEntries(db, [entry(1, 1, 'tea')]), ...insertSearchEntries(db, [entry(2, 1, 'tea')])]);
+  await db.commit([...insertSearchEntries(db, [entry(2, 1, 'tea')])]);
   await db.commit([
-    deleteSearchEntry(db, { eventNo: 1, position: 1 }),
-    deleteSearchEntry(db, { eventNo: 9, position: 9 }),
+    deleteSearchEntries(db, [
+      { eventNo: 1, position: 1 },
+      { eventNo: 9, position: 9 },
+    ]),
   ]);
 
   assert.deepEqual(await list(db, 'tea'), [2]);
@@ -84,9 +86,9 @@ testOnBoth('an entry that is deleted is gone, and one that is stored again is th
 
 testOnBoth('senders narrow, and names and topics are found without all the bodies', async (db) => {
   await db.commit([
-    insertSearchEntry(db, entry(1, 1, 'tea')),
-    insertSearchEntry(db, entry(2, 1, 'tea', '@bob:example.org')),
-    insertSearchEntry(db, { ...entry(3, 1, 'tea'), key: 'content.name' }),
+    ...insertSearchEntries(db, [entry(1, 1, 'tea')]),
+    ...insertSearchEntries(db, [entry(2, 1, 'tea', '@bob:example.org')]),
+    ...insertSearchEntries(db, [{ ...entry(3, 1, 'tea'), key: 'content.name' }]),
   ]);
 
   assert.deepEqual(await list(db, 'tea', { senders: ['@bob:example.org'] }), [2]);

@@ -4,7 +4,7 @@
  * the newest entry down its primary key. docs/decisions/0008-search-index.md tells why.
  */
 import { tokenNumber } from '../core/search-text.ts';
-import type { Database, Reader } from './database.ts';
+import type { Reader } from './database.ts';
 import type { Standing } from './events.ts';
 import { anyOf, type Statement, sql } from './sql.ts';
 
@@ -80,30 +80,48 @@ const keyToken = (key: string): number => tokenNumber(`key ${key}`);
 /** How SQLite's tokenizer gets a number. */
 const word = (token: number): string => (token >>> 0).toString(36);
 
-/** Stores an entry; does nothing, or the same again, where it is there. */
-export function insertSearchEntry({ dialect }: Database, entry: SearchEntry): Statement {
-  const tokens = new Set(entry.tokens);
-  tokens.add(roomToken(entry.roomNo)).add(senderToken(entry.sender));
-  if (entry.key !== null) tokens.add(keyToken(entry.key));
-  const entryNo = entryNoOf(entry);
+/** Stores entries; one that is there already stays as it is. */
+export function insertSearchEntries(
+  { dialect }: Pick<Reader, 'dialect'>,
+  entries: readonly SearchEntry[],
+): Statement[] {
+  if (entries.length === 0) return [];
   if (dialect === 'sqlite') {
-    return sql`insert or replace into search_entries (rowid, tokens) values (${entryNo}, ${Array.from(tokens, word).join(' ')})`;
+    return entries.map((entry) => {
+      const tokens = Array.from(allTokens(entry), word).join(' ');
+      return sql`insert or replace into search_entries (rowid, tokens) values (${entryNoOf(entry)}, ${tokens})`;
+    });
   }
-  return sql`insert into search_entries (entry_no, room_no, tokens)
-    values (${entryNo}, ${entry.roomNo}, ${arrayText(tokens)}::int4[]) on conflict do nothing`;
+  // One statement for all: each costs the driver more than the rest of the indexing.
+  const entryNos = arrayText(entries.map(entryNoOf));
+  const roomNos = arrayText(entries.map((entry) => entry.roomNo));
+  const tokens = arrayText(entries.map((entry) => `"${arrayText(allTokens(entry))}"`));
+  return [
+    sql`insert into search_entries (entry_no, room_no, tokens)
+        select entry_no, room_no, tokens::int4[]
+        from unnest(${entryNos}::int8[], ${roomNos}::int8[], ${tokens}::text[]) as entries (entry_no, room_no, tokens)
+        on conflict do nothing`,
+  ];
 }
 
-const arrayText = (tokens: Iterable<number>): string => `{${[...tokens].join(',')}}`;
+function allTokens({ tokens, roomNo, sender, key }: SearchEntry): Set<number> {
+  const all = new Set(tokens);
+  all.add(roomToken(roomNo)).add(senderToken(sender));
+  if (key !== null) all.add(keyToken(key));
+  return all;
+}
+
+const arrayText = (values: Iterable<number | string>): string => `{${[...values].join(',')}}`;
 
 /** Takes events out of the index: they were redacted, or are deleted themselves. */
-export function deleteSearchEntry(
-  { dialect }: Database,
-  event: { readonly eventNo: number; readonly position: number | null },
+export function deleteSearchEntries(
+  { dialect }: Pick<Reader, 'dialect'>,
+  events: readonly { readonly eventNo: number; readonly position: number | null }[],
 ): Statement {
-  const entryNo = entryNoOf(event);
+  const entryNos = events.map(entryNoOf);
   return dialect === 'sqlite'
-    ? sql`delete from search_entries where rowid = ${entryNo}`
-    : sql`delete from search_entries where entry_no = ${entryNo}`;
+    ? sql`delete from search_entries where rowid ${anyOf(entryNos)}`
+    : sql`delete from search_entries where entry_no ${anyOf(entryNos)}`;
 }
 
 export type EntriesAsk = {

@@ -69,6 +69,8 @@ export const AIMS = {
   },
   messages: { id: 'messages', title: '/messages, 100 events', cpuMs: 1.5, others: ['24', '14', '8'] },
   context: { id: 'context', title: '/context, 20 events', cpuMs: 1, others: ['9.5', '8.5', '7'] },
+  search: { id: 'search', title: 'search in 100,000 messages', cpuMs: 20, others: ['', '', ''] },
+  'search-users': { id: 'search-users', title: 'search among 1,000 users', cpuMs: 5, others: ['', '', ''] },
   'message-disk': {
     id: 'message-disk',
     title: 'disk for a message',

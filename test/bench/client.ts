@@ -73,10 +73,10 @@ export class BenchUser {
     await this.raw('POST', `/rooms/${encodeURIComponent(roomId)}/join`, {});
   }
 
-  /** Sends a message of an ordinary length; gives its event ID. */
-  async say(roomId: string): Promise<string> {
+  /** Sends a message, or one of an ordinary length; gives its event ID. */
+  async say(roomId: string, text?: string): Promise<string> {
     const txnId = `b${this.#txnCount++}`;
-    const body = `Message ${txnId}: about as long as what people write to each other.`;
+    const body = text ?? `Message ${txnId}: about as long as what people write to each other.`;
     const path = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${txnId}`;
     return String((await this.#json('PUT', path, { msgtype: 'm.text', body }))['event_id']);
   }
@@ -112,6 +112,17 @@ export class BenchUser {
     const chunk = page['chunk'] as Json[];
     const end = page['end'];
     return { end: typeof end === 'string' ? end : null, eventIds: chunk.map((event) => String(event['event_id'])) };
+  }
+
+  /** Searches all rooms for a word, as clients do: the newest first, each with what was said around it. */
+  async search(term: string): Promise<void> {
+    const context = { before_limit: 1, after_limit: 1, include_profile: true };
+    const wish = { search_term: term, order_by: 'recent', event_context: context };
+    await this.raw('POST', '/search', { search_categories: { room_events: wish } });
+  }
+
+  async searchUsers(term: string): Promise<void> {
+    await this.raw('POST', '/user_directory/search', { search_term: term });
   }
 
   async context(roomId: string, eventId: string, limit: number): Promise<void> {

@@ -3,6 +3,7 @@
 import type { AimId } from './aims.ts';
 import type { BenchUser } from './client.ts';
 import { type Figure, type Meter, quantile } from './meter.ts';
+import { wordsOfSeed } from './words.ts';
 
 /** What a row works with. */
 export type Scene = {
@@ -249,6 +250,40 @@ const history: Row = {
   },
 };
 
+const SEARCHED = 100_000;
+const USERS_SEARCHED = 1000;
+
+const searching: Row = {
+  name: 'search',
+  async run(scene) {
+    const users = await scene.newUsers(20);
+    const rooms: string[] = [];
+    await inParallel(range(20), 5, async () => {
+      rooms.push(await roomOf(users.slice(0, 2)));
+    });
+    const word = wordsOfSeed(1);
+    const speakers = users.slice(0, 2);
+    await inParallel(range(scaled(SEARCHED, scene)), 20, (index) => {
+      const text = range(3 + (index % 13)).map(word);
+      return speakers[index % 2]!.say(rooms[index % rooms.length]!, text.join(' '));
+    });
+    // The first search waits until the index has come as far as the messages.
+    await users[0]!.search('anything');
+    const search = (): Promise<void> => users[0]!.search(word());
+    const work = { workers: 1, limitMs: limitMs(8, scene) };
+    scene.note('search', await scene.meter.measure({ ...work, ops: scaled(500, scene), op: search }));
+
+    const crowd = [...users, ...(await scene.newUsers(scaled(USERS_SEARCHED, scene)))];
+    await inParallel(crowd, 10, (user) => user.join(rooms[0]!));
+    await users[0]!.searchUsers('anybody');
+    const find = (_: number, index: number): Promise<void> => {
+      const { userId } = crowd[(index * 7) % crowd.length]!;
+      return users[0]!.searchUsers(userId.slice(1, 3 + (index % 6)));
+    };
+    scene.note('search-users', await scene.meter.measure({ ...work, ops: scaled(500, scene), op: find }));
+  },
+};
+
 export const ROWS: readonly Row[] = [
-  ...[sending, delivery, initialSyncs, incrementalSync, createRoom, joinSmall, bigRoom, history],
+  ...[sending, delivery, initialSyncs, incrementalSync, createRoom, joinSmall, bigRoom, history, searching],
 ];
