@@ -3,18 +3,16 @@
  * Spec v1.19: https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
 import { authEventKeys } from '../core/auth-events.ts';
-import { checkAuth, checkAuthEvents } from '../core/auth-rules.ts';
+import { checkAuth } from '../core/auth-rules.ts';
 import { forbidden } from '../core/errors.ts';
 import { referenceHash } from '../core/event-hash.ts';
 import type { EventId, ServerName, UserId } from '../core/ids.ts';
 import { parseUserId, serverNameOf } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
-import { type Pdu, type StateKeyTuple, type StateLookup, stateKeyTuple } from '../core/pdu.ts';
+import { type Pdu, type StateLookup, stateKeyTuple } from '../core/pdu.ts';
 import { buildPdu, depthAfter, type PduFields, PREV_EVENTS_MAX } from '../core/pdu-format.ts';
 import type { SigningKey } from '../core/signing.ts';
-import { reject, type Verdict } from '../core/verdict.ts';
 import type { Clock } from '../kit/clock.ts';
-import { nextTurn } from '../kit/next-turn.ts';
 import type { Random } from '../kit/random.ts';
 import type { Database } from '../storage/database.ts';
 import { listRedactions, type Standing } from '../storage/events.ts';
@@ -40,26 +38,6 @@ export type Draft = {
   readonly originServerTs?: number;
   /** What the client called it, to be told to the same device: scope and transaction ID, a line each. */
   readonly sentAs?: string;
-};
-
-/** An event that another server, or our own history, brings. Its form, signatures and hash are checked already. */
-export type Arrival = {
-  readonly pdu: Pdu;
-  /** `outlier`: kept for its content only; `backfilled`: older than what we have. */
-  readonly kind: 'live' | 'backfilled' | 'outlier';
-  /** The state before the event, where its prev events cannot tell; all its events must be stored. */
-  readonly stateBefore?: ReadonlyMap<StateKeyTuple, EventId>;
-  /** Whether the server that vouches for a restricted join signed it. */
-  readonly hasAuthorisingSignature?: boolean;
-};
-
-export type ArrivalVerdict = {
-  readonly eventId: EventId;
-  /** An event of another room is `rejected` and not stored; every other one is stored with its standing. */
-  readonly standing: Standing;
-  readonly reason: string | null;
-  /** True where we had it before. */
-  readonly isKnown: boolean;
 };
 
 export type AppendDeps = {
@@ -162,7 +140,7 @@ function vouchingServerOf(pdu: Pdu): ServerName | null {
 }
 
 /** Looks state up in a list of events. */
-function lookupIn(events: readonly StoredEvent[]): StateLookup {
+export function lookupIn(events: readonly StoredEvent[]): StateLookup {
   return (type, stateKey) => {
     for (const { pdu } of events) if (pdu.stateKey === stateKey && pdu.type === type) return pdu;
     return undefined;
@@ -181,10 +159,12 @@ type Placing = {
   readonly standing: Standing;
   readonly reason: string | null;
   readonly sentAs?: string | null;
+  /** Prev events that have no place in the graph. */
+  readonly missingPrevEvents?: readonly EventId[];
 };
 
 /** Steps 3 and 4: stores the event with the state after it, and moves the room on to it. */
-async function placeEvent(deps: AppendDeps, work: RoomWork, pdu: Pdu, placing: Placing): Promise<StoredEvent> {
+export async function placeEvent(deps: AppendDeps, work: RoomWork, pdu: Pdu, placing: Placing): Promise<StoredEvent> {
   const { live } = work;
   const base =
     placing.known?.row ?? work.row({ eventId: pdu.eventId, depth: pdu.depth, json: placing.text }, placing.position);
@@ -216,6 +196,7 @@ async function placeEvent(deps: AppendDeps, work: RoomWork, pdu: Pdu, placing: P
   );
   if (placing.known === null) work.insert(event);
   else work.place(event);
+  work.noteHoles(event, placing.missingPrevEvents ?? []);
   if (placing.standing === 'ok') await applyRedactions(deps, work, event);
   if (placing.moves) await moveRoom(deps, work, event, keyNo, placing.snapshotBefore);
   return event;
@@ -274,143 +255,8 @@ async function applyRedactions(deps: AppendDeps, work: RoomWork, event: StoredEv
   }
 }
 
-/**
- * Takes in events of others, in the order given: prev events before those that follow them. Their auth events must be
- * stored, or come before them.
- */
-export async function appendArrivals(
-  deps: AppendDeps,
-  work: RoomWork,
-  arrivals: readonly Arrival[],
-  positionBackwards: () => number,
-): Promise<ArrivalVerdict[]> {
-  const verdicts: ArrivalVerdict[] = [];
-  for (const arrival of arrivals) {
-    // Where everything is in memory nothing below waits: without a break a long batch would hold up all other rooms.
-    if (verdicts.length > 0) await nextTurn();
-    verdicts.push(await appendArrival(deps, work, arrival, positionBackwards));
-  }
-  return verdicts;
-}
-
-async function appendArrival(
-  deps: AppendDeps,
-  work: RoomWork,
-  arrival: Arrival,
-  positionBackwards: () => number,
-): Promise<ArrivalVerdict> {
-  const { live } = work;
-  const { pdu } = arrival;
-  // 1. know
-  const known = (await deps.events.findById(pdu.eventId)) ?? null;
-  if (await isOfAnotherRoom(deps, work, arrival, known)) {
-    const reason = 'the event, or one that it stands on, is of another room';
-    return { eventId: pdu.eventId, standing: 'rejected', reason, isKnown: false };
-  }
-  if (
-    known !== null &&
-    (known.row.position !== null || arrival.kind === 'outlier' || known.row.standing === 'rejected')
-  ) {
-    return { eventId: pdu.eventId, standing: known.row.standing, reason: known.row.reason, isKnown: true };
-  }
-  const authById = await deps.events.findManyById(pdu.authEvents);
-  // One that is named twice counts twice: the auth rules refuse that.
-  const authEvents = pdu.authEvents.flatMap((eventId) => authById.get(eventId) ?? []);
-  // 2. check: against its own auth events
-  const createNo = live.currentNo('m.room.create', '');
-  const create = createNo === null ? null : (await work.events([createNo]))[0]!;
-  const isRejected = (authEvent: Pdu): boolean =>
-    authById.get(authEvent.eventId)?.row.standing === 'rejected' ||
-    (authEvent.eventId === create?.eventId && create.row.standing === 'rejected');
-  const authPdus = authEvents.map((event) => event.pdu);
-  const options = { hasAuthorisingSignature: () => arrival.hasAuthorisingSignature ?? false };
-  let verdict: Verdict =
-    authEvents.length < pdu.authEvents.length
-      ? reject('an auth event is missing')
-      : checkAuthEvents(live.rules, pdu, authPdus, isRejected, create?.pdu);
-  const withCreate = create === null ? authEvents : [create, ...authEvents];
-  // The auth rules alone would let in a second one that names no prev events (threat B4).
-  if (verdict.allowed && pdu.type === 'm.room.create' && create !== null)
-    verdict = reject('the room is created already');
-  if (verdict.allowed) verdict = checkAuth(live.rules, pdu, lookupIn(withCreate), options);
-  if (arrival.kind === 'outlier') {
-    const row = work.row({ eventId: pdu.eventId, depth: pdu.depth, json: JSON.stringify(pdu.json) }, null);
-    const standing = verdict.allowed ? 'ok' : 'rejected';
-    const reason = verdict.allowed ? null : verdict.reason;
-    work.insert(new StoredEvent(live.rules, { ...row, standing, reason }, pdu));
-    return { eventId: pdu.eventId, standing, reason, isKnown: false };
-  }
-  // 3. place: the state before the event
-  const snapshotBefore = await stateBefore(deps, work, arrival);
-  const keys = authEventKeys(live.rules, pdu);
-  let standing: Standing = 'ok';
-  if (verdict.allowed && snapshotBefore !== null) {
-    verdict = checkAuth(live.rules, pdu, await lookupAt(deps, work, snapshotBefore, keys, create), options);
-  }
-  let reason: string | null = null;
-  if (!verdict.allowed) {
-    standing = 'rejected';
-    reason = verdict.reason;
-  } else if (arrival.kind === 'live' && live.snapshotNo !== null && live.snapshotNo !== snapshotBefore) {
-    const current = checkAuth(live.rules, pdu, await lookupAt(deps, work, live.snapshotNo, keys, create), options);
-    if (!current.allowed) {
-      standing = 'soft-failed';
-      reason = current.reason;
-    }
-  }
-  const position = arrival.kind === 'live' ? work.issue() : positionBackwards();
-  await placeEvent(deps, work, pdu, {
-    position,
-    text: JSON.stringify(pdu.json),
-    known,
-    snapshotBefore,
-    moves: arrival.kind === 'live' && standing === 'ok',
-    standing,
-    reason,
-  });
-  return { eventId: pdu.eventId, standing, reason, isKnown: false };
-}
-
-/**
- * Whether an event, or what it stands on, is of another room. Such an event has no place in this graph, and is not even
- * kept (threat A5). Auth events are judged by the rules.
- */
-async function isOfAnotherRoom(
-  deps: AppendDeps,
-  work: RoomWork,
-  { pdu, stateBefore: given }: Arrival,
-  known: StoredEvent | null,
-): Promise<boolean> {
-  const { roomId, roomNo } = work.live;
-  if (pdu.roomId !== roomId || (known !== null && known.row.roomNo !== roomNo)) return true;
-  const below = await deps.events.findManyById([...pdu.prevEvents, ...(given?.values() ?? [])]);
-  return [...below.values()].some(({ row }) => row.roomNo !== roomNo);
-}
-
-/** The snapshot before an event: its lone parent's, or that of its parents resolved. null only for a create event. */
-async function stateBefore(deps: AppendDeps, work: RoomWork, arrival: Arrival): Promise<number | null> {
-  const { pdu, stateBefore: given } = arrival;
-  if (given !== undefined) {
-    const stored = await deps.events.findManyById([...given.values()]);
-    const changes = [...given.values()].flatMap((eventId) => {
-      const event = stored.get(eventId);
-      if (event === undefined || event.pdu.stateKey === null) return [];
-      return [[work.keyNo(event.pdu.type, event.pdu.stateKey), event.eventNo] as const];
-    });
-    return work.snapshot(null, changes);
-  }
-  if (pdu.prevEvents.length === 0) return null;
-  const parents = await deps.events.findManyById(pdu.prevEvents);
-  const snapshotNos = new Set<number>();
-  for (const { row } of parents.values()) if (row.snapshotNo !== null) snapshotNos.add(row.snapshotNo);
-  if (parents.size < new Set(pdu.prevEvents).size || snapshotNos.size === 0) {
-    throw new Error(`The event ${pdu.eventId} came before its prev events.`);
-  }
-  return snapshotNos.size === 1 ? [...snapshotNos][0]! : resolveSnapshots(deps, work, [...snapshotNos]);
-}
-
 /** Looks up the state that a check needs in a snapshot. */
-async function lookupAt(
+export async function lookupAt(
   deps: AppendDeps,
   work: RoomWork,
   snapshotNo: number,

@@ -6,6 +6,7 @@ import type { RoomRules } from '../core/room-versions.ts';
 import { atMost } from '../kit/lru-bound.ts';
 import type { Database } from '../storage/database.ts';
 import { listForwardExtremities, type RoomRow } from '../storage/events.ts';
+import { listMissingPrevEvents } from '../storage/room-graph.ts';
 import { findLastSnapshotNo, listMembershipsOfRoom, listStateKeys, type Membership } from '../storage/room-state.ts';
 import { rulesOf } from './event-store.ts';
 import type { Snapshots } from './snapshots.ts';
@@ -31,6 +32,10 @@ export class LiveRoom {
   readonly keys: { readonly type: string; readonly stateKey: string }[] = [];
   readonly members = new Map<UserId, Membership>();
   readonly joinedLocal = new Set<UserId>();
+  /** How many joined members each server has. */
+  readonly joinedByServer = new Map<ServerName, number>();
+  /** Prev events that have no place in our graph: history is missing before the events that name them. */
+  readonly missingPrevEvents = new Set<EventId>();
   joinedCount = 0;
   invitedCount = 0;
   /** The newest events, oldest first: all with a position above `recentFloor` that readers may see. */
@@ -61,6 +66,7 @@ export class LiveRoom {
     for (const row of await listForwardExtremities(deps.db, room.roomNo)) {
       live.extremities.set(row.eventId, { eventNo: row.eventNo, depth: row.depth, snapshotNo: row.snapshotNo });
     }
+    for (const eventId of await listMissingPrevEvents(deps.db, room.roomNo)) live.missingPrevEvents.add(eventId);
     for (const { userId, membership } of await listMembershipsOfRoom(deps.db, room.roomNo)) {
       live.setMember(userId, membership);
     }
@@ -84,14 +90,27 @@ export class LiveRoom {
   /** Notes what a user is in the room now; null for a user who has no member event any more. */
   setMember(userId: UserId, membership: Membership | null): void {
     const before = this.members.get(userId);
-    if (before === 'join') this.joinedCount--;
+    if (before === 'join' && membership !== 'join') this.#countJoined(userId, -1);
+    if (before !== 'join' && membership === 'join') this.#countJoined(userId, 1);
     if (before === 'invite') this.invitedCount--;
     if (membership === null) this.members.delete(userId);
     else this.members.set(userId, membership);
-    if (membership === 'join') this.joinedCount++;
     if (membership === 'invite') this.invitedCount++;
     if (membership === 'join' && this.isLocal(userId)) this.joinedLocal.add(userId);
     else this.joinedLocal.delete(userId);
+  }
+
+  #countJoined(userId: UserId, by: 1 | -1): void {
+    this.joinedCount += by;
+    const server = serverNameOf(userId);
+    const count = (this.joinedByServer.get(server) ?? 0) + by;
+    if (count === 0) this.joinedByServer.delete(server);
+    else this.joinedByServer.set(server, count);
+  }
+
+  /** Whether a user of this server is joined: other servers then tell us what happens in the room. */
+  get isServerJoined(): boolean {
+    return this.joinedLocal.size > 0;
   }
 
   /** Takes in an event that readers may now see. */

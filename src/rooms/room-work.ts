@@ -17,6 +17,7 @@ import {
   replaceForwardExtremity,
 } from '../storage/events.ts';
 import { deleteRelation, insertRelation, resettleThread, upsertThread } from '../storage/relations.ts';
+import { deleteBackwardExtremities, insertBackwardExtremity } from '../storage/room-graph.ts';
 import {
   deleteMembership,
   insertMembershipChange,
@@ -147,6 +148,18 @@ export class RoomWork {
     this.statements.push(deleteRelation(roomNo, relation.target, event.position));
     if (relation.relType === 'm.thread') this.statements.push(...resettleThread(roomNo, relation.target));
     this.#parents.add(relation.target);
+  }
+
+  /** Notes which prev events of an event have no place yet, and that the event itself has one now. */
+  noteHoles(event: StoredEvent, missingPrevEvents: readonly EventId[]): void {
+    const { live } = this;
+    for (const prevId of missingPrevEvents) {
+      live.missingPrevEvents.add(prevId);
+      this.statements.push(insertBackwardExtremity(live.roomNo, prevId, event.eventNo));
+    }
+    if (live.missingPrevEvents.delete(event.eventId)) {
+      this.statements.push(deleteBackwardExtremities(live.roomNo, event.eventId));
+    }
   }
 
   #keep(event: StoredEvent): void {

@@ -7,15 +7,8 @@ import type { RoomRules } from '../core/room-versions.ts';
 import { findRoom, insertOnceKey, insertRoom, type RoomRow } from '../storage/events.ts';
 import type { Statement } from '../storage/sql.ts';
 import type { Stream } from '../stream/stream.ts';
-import {
-  type AppendDeps,
-  type Arrival,
-  type ArrivalVerdict,
-  appendArrivals,
-  appendDrafts,
-  type Draft,
-  settleCurrentState,
-} from './append.ts';
+import { type AppendDeps, appendDrafts, type Draft, settleCurrentState } from './append.ts';
+import { type Arrival, type ArrivalVerdict, appendArrivals } from './arrivals.ts';
 import { LiveRoom } from './live-room.ts';
 import { type OnceKey, OnceKeys } from './once-keys.ts';
 import { RoomWork } from './room-work.ts';

@@ -211,8 +211,8 @@ export type RoomRow = {
 
 /** Stores a room. */
 export function insertRoom(room: { roomNo: number; roomId: RoomId; version: string; createdMs: number }): Statement {
-  return sql`insert into rooms (room_no, room_id, version, created_ms)
-    values (${room.roomNo}, ${room.roomId}, ${room.version}, ${room.createdMs})`;
+  return sql`insert into rooms (room_no, room_id, version, created_ms, is_auth_indexed)
+    values (${room.roomNo}, ${room.roomId}, ${room.version}, ${room.createdMs}, 1)`;
 }
 
 type RoomColumns = { room_no: number; room_id: string; version: string; is_published: number };

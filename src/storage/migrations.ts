@@ -4,6 +4,7 @@
  */
 import type { Database } from './database.ts';
 import { SCHEMA_1 } from './schema-1.ts';
+import { SCHEMA_2 } from './schema-2.ts';
 import { SCHEMA_6 } from './schema-6.ts';
 import { SCHEMA_7 } from './schema-7.ts';
 import { sql } from './sql.ts';
@@ -22,6 +23,7 @@ export type Migration = {
 
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, compatibleFrom: 1, title: 'the first schema', script: SCHEMA_1 },
+  { version: 2, compatibleFrom: 1, title: 'the graph of rooms', script: SCHEMA_2 },
   { version: 6, compatibleFrom: 1, title: 'events in relation to each other', script: SCHEMA_6 },
   { version: 7, compatibleFrom: 1, title: 'search', script: SCHEMA_7 },
 ];

@@ -17,6 +17,7 @@ import { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import { RoomReader } from '../rooms/read.ts';
 import { Relations } from '../rooms/relations.ts';
+import { RoomGraph } from '../rooms/room-graph.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import { Snapshots } from '../rooms/snapshots.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
@@ -34,11 +35,12 @@ export type Engine = {
   readonly snapshots: Snapshots;
   readonly rooms: Rooms;
   readonly reader: RoomReader;
+  readonly graph: RoomGraph;
   readonly bundles: Bundles;
 };
 
 /** An engine over a database, as a fresh start would have it. */
-export async function startEngine(db: Database): Promise<Engine> {
+export async function startEngine(db: Database, serverName = SERVER_NAME): Promise<Engine> {
   const clock = handClock();
   const stream = await Stream.open({ db, clock });
   const events = new EventStore({ db, cacheBytesMax: 32_000_000 });
@@ -53,14 +55,15 @@ export async function startEngine(db: Database): Promise<Engine> {
     snapshots,
     authGraphs: new AuthGraphs({ events }),
     relations,
-    serverName: SERVER_NAME,
+    serverName,
     signingKey: SIGNING_KEY,
     roomsBytesMax: 64_000_000,
   });
   const ignored = new IgnoredUsers({ db, stream });
   const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored });
   const bundles = new Bundles({ db, events, reader, relations, ignored });
-  return { clock, stream, events, snapshots, rooms, reader, bundles };
+  const graph = new RoomGraph({ db, events, snapshots });
+  return { clock, stream, events, snapshots, rooms, reader, graph, bundles };
 }
 
 /** A state event's draft. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pdu } from '../../src/core/pdu.ts';
 import { PREV_EVENTS_MAX } from '../../src/core/pdu-format.ts';
-import type { ArrivalVerdict } from '../../src/rooms/append.ts';
+import type { ArrivalVerdict } from '../../src/rooms/arrivals.ts';
 import type { StoredEvent } from '../../src/rooms/stored-event.ts';
 import { ALICE, sayDraft, startEngine, stateDraft } from '../../src/testing/engine.ts';
 import { BOB, CAROL, engineScene, forge, newestOf, publicRoom, type Scene } from './forge.ts';

@@ -1,4 +1,4 @@
-/** Attacks on a room's graph and its authorization (threats A2, A4, A5, A9, B2, B4, B5, B7), through the engine's one door. */
+/** Attacks on a room's graph and its authorization (threats A2, A4, A5, A9, B2, B3, B4, B5, B7), through the engine's one door. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EventId } from '../../src/core/ids.ts';
@@ -6,14 +6,14 @@ import type { JsonObject } from '../../src/core/json-value.ts';
 import type { Pdu } from '../../src/core/pdu.ts';
 import { PREV_EVENTS_MAX, readPdu } from '../../src/core/pdu-format.ts';
 import { ROOM_RULES, type RoomVersion } from '../../src/core/room-versions.ts';
-import type { Standing } from '../../src/storage/events.ts';
+import type { ArrivalVerdict } from '../../src/rooms/arrivals.ts';
 import { ALICE, publicRoomDrafts, sayDraft, startEngine, stateDraft } from '../../src/testing/engine.ts';
 import { BOB, CAROL, engineScene, forge, newestOf, publicRoom, type Scene } from './forge.ts';
 
 const VERSIONS = [...ROOM_RULES.keys()] as RoomVersion[];
 
 /** What the engine says of an event that comes in. */
-async function standingOf({ rooms, roomId }: Scene, pdu: Pdu): Promise<Standing> {
+async function standingOf({ rooms, roomId }: Scene, pdu: Pdu): Promise<ArrivalVerdict['standing']> {
   const [verdict] = await rooms.append(roomId, [{ pdu, kind: 'live' }]);
   return verdict!.standing;
 }
@@ -260,3 +260,62 @@ for (const version of ['2', '6', '11', '12'] as const) {
     });
   }
 }
+
+for (const version of ['2', '6', '12'] as const) {
+  test(`B3: a rejected event stays out of the state that another server tells, in room version ${version}`, async (t) => {
+    const scene = await engineScene(t, version);
+    const { rooms, roomId, live, reader, events } = scene;
+    const tip = await newestOf(scene, live);
+    const seized = await forge(
+      scene,
+      live,
+      [tip],
+      stateDraft(BOB, 'm.room.power_levels', '', { users: { [BOB]: 100 } }),
+    );
+    assert.equal(await standingOf(scene, seized), 'rejected');
+    const topic = await forge(scene, live, [tip], stateDraft(BOB, 'm.room.topic', '', { topic: 'Bob was here' }), {
+      prevEvents: [(version === '2' ? '$hidden:example.org' : `$${'h'.repeat(43)}`) as EventId],
+    });
+    const stateBefore = [...(await reader.currentState(live)).map(({ eventId }) => eventId), seized.eventId];
+
+    const [verdict] = await rooms.append(roomId, [{ pdu: topic, kind: 'live', stateBefore }]);
+
+    assert.equal(verdict?.standing, 'rejected', 'Bob has no level for it');
+    assert.equal((await events.findById(seized.eventId))?.row.standing, 'rejected');
+    const [again] = await rooms.append(roomId, [{ pdu: seized, kind: 'outlier' }]);
+    assert.deepEqual([again?.standing, again?.isKnown], ['rejected', true]);
+    await assertGoesOn(scene, 6);
+  });
+}
+
+for (const version of ['1', '2'] as const) {
+  test(`A4: the first event of an ID keeps it in room version ${version}, where senders choose the IDs`, async (t) => {
+    const scene = await engineScene(t, version);
+    const { rooms, roomId, live, events } = scene;
+    const tip = await newestOf(scene, live);
+    const eventId = '$twice:example.org' as EventId;
+    const [first, second] = [
+      await forge(scene, live, [tip], sayDraft(BOB, 'first'), { eventId }),
+      await forge(scene, live, [tip], sayDraft(BOB, 'second'), { eventId, depth: 99 }),
+    ];
+
+    assert.equal((await rooms.append(roomId, [{ pdu: first, kind: 'outlier' }]))[0]?.standing, 'ok');
+    assert.equal(await standingOf(scene, second), 'rejected');
+    assert.equal(await standingOf(scene, first), 'ok');
+    assert.equal(await standingOf(scene, second), 'rejected');
+
+    assert.equal((await events.findById(eventId))?.pdu.content['body'], 'first');
+    await assertGoesOn(scene, 6);
+  });
+}
+
+test('B2: an event that follows nothing is rejected, unless it is the first create event', async (t) => {
+  const scene = await engineScene(t, '11');
+  const { live } = scene;
+  const tip = await newestOf(scene, live);
+
+  const rootless = await forge(scene, live, [tip], sayDraft(BOB, 'out of nowhere'), { prevEvents: [] });
+
+  assert.equal(await standingOf(scene, rootless), 'rejected');
+  await assertGoesOn(scene, 6);
+});

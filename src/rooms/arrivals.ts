@@ -1,0 +1,250 @@
+/**
+ * Events from elsewhere: known, checked and placed. What they stand on must be here already; the engine asks nobody.
+ * Spec v1.19: https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
+ */
+import { authEventKeys } from '../core/auth-events.ts';
+import { checkAuth, checkAuthEvents } from '../core/auth-rules.ts';
+import { referenceHash } from '../core/event-hash.ts';
+import type { EventId } from '../core/ids.ts';
+import type { Pdu } from '../core/pdu.ts';
+import type { RoomRules } from '../core/room-versions.ts';
+import { reject, type Verdict } from '../core/verdict.ts';
+import { nextTurn } from '../kit/next-turn.ts';
+import type { Standing } from '../storage/events.ts';
+import { type AppendDeps, lookupAt, lookupIn, placeEvent } from './append.ts';
+import { resolveSnapshots } from './resolve-state.ts';
+import type { RoomWork } from './room-work.ts';
+import { StoredEvent } from './stored-event.ts';
+
+/** An event that another server, or our own history, brings. Its form, signatures and hash are checked already. */
+export type Arrival = {
+  readonly pdu: Pdu;
+  /** `outlier`: kept for its content only; `backfilled`: older than what we have. */
+  readonly kind: 'live' | 'backfilled' | 'outlier';
+  /** The state before the event, as another server tells it, whatever the prev events say. */
+  readonly stateBefore?: readonly EventId[];
+  /** The state after each prev event that we lack, as another server tells it; those that we have tell their own. */
+  readonly statesAfter?: ReadonlyMap<EventId, readonly EventId[]>;
+  /** Whether the server that vouches for a restricted join signed it. */
+  readonly hasAuthorisingSignature?: boolean;
+};
+
+export type ArrivalVerdict = {
+  readonly eventId: EventId;
+  /**
+   * How it is stored. `refused`: not taken in, since we lack what it stands on; it may come again with that. Not stored
+   * either, though `rejected`: an event of another room, and a second one under the ID of another.
+   */
+  readonly standing: Standing | 'refused';
+  readonly reason: string | null;
+  /** True where we had it before. */
+  readonly isKnown: boolean;
+  /** Of a refused one: prev events whose state is not told, or events of the state that is told, which we lack. */
+  readonly missing: readonly EventId[];
+};
+
+/**
+ * Takes in events of others, in the order given: prev events before those that follow them. Their auth events must be
+ * stored, or come before them. Backfilled ones get places below all others, each above those given before it.
+ */
+export async function appendArrivals(
+  deps: AppendDeps,
+  work: RoomWork,
+  arrivals: readonly Arrival[],
+  positionBackwards: () => number,
+): Promise<ArrivalVerdict[]> {
+  const verdicts: ArrivalVerdict[] = [];
+  const backfilled = arrivals.filter(({ kind }) => kind === 'backfilled');
+  const positions = backfilled.map(positionBackwards).sort((a, b) => a - b);
+  for (const arrival of arrivals) {
+    // Where everything is in memory nothing below waits: without a break a long batch would hold up all other rooms.
+    if (verdicts.length > 0) await nextTurn();
+    verdicts.push(await appendArrival(deps, work, arrival, () => positions.shift()!));
+  }
+  return verdicts;
+}
+
+async function appendArrival(
+  deps: AppendDeps,
+  work: RoomWork,
+  arrival: Arrival,
+  positionBackwards: () => number,
+): Promise<ArrivalVerdict> {
+  const { live } = work;
+  const { eventId } = arrival.pdu;
+  const refuse = (standing: 'rejected' | 'refused', reason: string, missing: readonly EventId[] = []) => ({
+    eventId,
+    standing,
+    reason,
+    isKnown: false,
+    missing,
+  });
+  // 1. know
+  const known = (await deps.events.findById(eventId)) ?? null;
+  if (await isOfAnotherRoom(deps, work, arrival, known)) {
+    return refuse('rejected', 'the event, or one that it stands on, is of another room');
+  }
+  if (known !== null && !isSameEvent(live.rules, known.pdu, arrival.pdu)) {
+    return refuse('rejected', 'another event came with this ID before');
+  }
+  if (
+    known !== null &&
+    (known.row.position !== null || arrival.kind === 'outlier' || known.row.standing === 'rejected')
+  ) {
+    return { eventId, standing: known.row.standing, reason: known.row.reason, isKnown: true, missing: [] };
+  }
+  const pdu = known?.pdu ?? arrival.pdu;
+  // 2. check: against its own auth events
+  const createNo = live.currentNo('m.room.create', '');
+  const create = createNo === null ? null : (await work.events([createNo]))[0]!;
+  const options = { hasAuthorisingSignature: () => arrival.hasAuthorisingSignature ?? false };
+  let verdict = await judgeAlone(deps, live.rules, pdu, create, options);
+  const before = verdict.allowed && arrival.kind !== 'outlier' ? await stateBefore(deps, work, arrival, pdu) : null;
+  if (before !== null && 'missing' in before) return refuse('refused', before.reason, before.missing);
+  if (before === null) {
+    // Whatever its place, it is rejected; or it has none.
+    const standing = verdict.allowed ? 'ok' : 'rejected';
+    const reason = verdict.allowed ? null : verdict.reason;
+    if (known === null) {
+      const row = work.row({ eventId, depth: pdu.depth, json: JSON.stringify(pdu.json) }, null);
+      work.insert(new StoredEvent(live.rules, { ...row, standing, reason }, pdu));
+    }
+    return { eventId, standing, reason, isKnown: false, missing: [] };
+  }
+  // 3. place: against the state before the event
+  const { snapshotNo: snapshotBefore, missingPrevEvents } = before;
+  const keys = authEventKeys(live.rules, pdu);
+  let standing: Standing = 'ok';
+  if (snapshotBefore !== null) {
+    verdict = checkAuth(live.rules, pdu, await lookupAt(deps, work, snapshotBefore, keys, create), options);
+  }
+  let reason: string | null = null;
+  if (!verdict.allowed) {
+    standing = 'rejected';
+    reason = verdict.reason;
+  } else if (arrival.kind === 'live' && live.snapshotNo !== null && live.snapshotNo !== snapshotBefore) {
+    const current = checkAuth(live.rules, pdu, await lookupAt(deps, work, live.snapshotNo, keys, create), options);
+    if (!current.allowed) {
+      standing = 'soft-failed';
+      reason = current.reason;
+    }
+  }
+  const position = arrival.kind === 'live' ? work.issue() : positionBackwards();
+  await placeEvent(deps, work, pdu, {
+    position,
+    text: JSON.stringify(pdu.json),
+    known,
+    snapshotBefore,
+    moves: arrival.kind === 'live' && standing === 'ok',
+    standing,
+    reason,
+    missingPrevEvents,
+  });
+  return { eventId, standing, reason, isKnown: false, missing: [] };
+}
+
+/** Whether two events of one ID are one. Where senders choose the IDs, the first that came keeps its name. */
+function isSameEvent(rules: RoomRules, known: Pdu, pdu: Pdu): boolean {
+  return rules.eventIdFormat !== 'in-event' || referenceHash(rules, known.json) === referenceHash(rules, pdu.json);
+}
+
+/** What an event's own auth events say of it. */
+async function judgeAlone(
+  deps: AppendDeps,
+  rules: RoomRules,
+  pdu: Pdu,
+  create: StoredEvent | null,
+  options: { readonly hasAuthorisingSignature: () => boolean },
+): Promise<Verdict> {
+  const authById = await deps.events.findManyById(pdu.authEvents);
+  // One that is named twice counts twice: the auth rules refuse that.
+  const authEvents = pdu.authEvents.flatMap((eventId) => authById.get(eventId) ?? []);
+  if (authEvents.length < pdu.authEvents.length) return reject('an auth event is missing');
+  const isRejected = (authEvent: Pdu): boolean =>
+    authById.get(authEvent.eventId)?.row.standing === 'rejected' ||
+    (authEvent.eventId === create?.eventId && create.row.standing === 'rejected');
+  const verdict = checkAuthEvents(
+    rules,
+    pdu,
+    authEvents.map((event) => event.pdu),
+    isRejected,
+    create?.pdu,
+  );
+  if (!verdict.allowed) return verdict;
+  // The auth rules alone would let in a second create event that names no prev events (threat B4), and leave the state
+  // before any other one open.
+  if (pdu.type === 'm.room.create' && create !== null) return reject('the room is created already');
+  if (pdu.type !== 'm.room.create' && pdu.prevEvents.length === 0) return reject('it follows no event');
+  return checkAuth(rules, pdu, lookupIn(create === null ? authEvents : [create, ...authEvents]), options);
+}
+
+/**
+ * Whether an event, or what it stands on, is of another room. Such an event has no place in this graph, and is not even
+ * kept (threat A5). Auth events are judged by the rules.
+ */
+async function isOfAnotherRoom(
+  deps: AppendDeps,
+  work: RoomWork,
+  { pdu, stateBefore: told = [], statesAfter = new Map() }: Arrival,
+  known: StoredEvent | null,
+): Promise<boolean> {
+  const { roomId, roomNo } = work.live;
+  if (pdu.roomId !== roomId || (known !== null && known.row.roomNo !== roomNo)) return true;
+  const below = await deps.events.findManyById([...pdu.prevEvents, ...told, ...[...statesAfter.values()].flat()]);
+  return [...below.values()].some(({ row }) => row.roomNo !== roomNo);
+}
+
+type StateBefore =
+  | { readonly snapshotNo: number | null; readonly missingPrevEvents: readonly EventId[] }
+  | { readonly missing: readonly EventId[]; readonly reason: string };
+
+/**
+ * The snapshot before an event: its lone parent's, that of its parents resolved, or what the caller tells. null only for
+ * a create event.
+ */
+async function stateBefore(deps: AppendDeps, work: RoomWork, arrival: Arrival, pdu: Pdu): Promise<StateBefore> {
+  const { stateBefore: told, statesAfter } = arrival;
+  const parents = await deps.events.findManyById(pdu.prevEvents);
+  const prevEvents = [...new Set(pdu.prevEvents)];
+  const missingPrevEvents = prevEvents.filter((eventId) => (parents.get(eventId)?.row.position ?? null) === null);
+  if (told !== undefined) {
+    const made = await snapshotOf(deps, work, told);
+    return 'missing' in made ? made : { ...made, missingPrevEvents };
+  }
+  if (prevEvents.length === 0) return { snapshotNo: null, missingPrevEvents };
+  const snapshotNos = new Set<number>();
+  const missing: EventId[] = [];
+  for (const eventId of prevEvents) {
+    const snapshotNo = parents.get(eventId)?.row.snapshotNo ?? null;
+    const toldAfter = statesAfter?.get(eventId);
+    if (snapshotNo !== null) snapshotNos.add(snapshotNo);
+    else if (toldAfter === undefined) missing.push(eventId);
+    else {
+      const made = await snapshotOf(deps, work, toldAfter);
+      if ('missing' in made) return made;
+      snapshotNos.add(made.snapshotNo);
+    }
+  }
+  if (missing.length > 0) return { missing, reason: 'the state after a prev event is not known' };
+  const snapshotNo =
+    snapshotNos.size === 1 ? [...snapshotNos][0]! : await resolveSnapshots(deps, work, [...snapshotNos]);
+  return { snapshotNo, missingPrevEvents };
+}
+
+/** A snapshot of the events that another server tells as state. What we rejected stays out (threat B3). */
+async function snapshotOf(
+  deps: AppendDeps,
+  work: RoomWork,
+  eventIds: readonly EventId[],
+): Promise<{ snapshotNo: number } | { missing: readonly EventId[]; reason: string }> {
+  const stored = await deps.events.findManyById(eventIds);
+  const missing = eventIds.filter((eventId) => !stored.has(eventId));
+  if (missing.length > 0) return { missing, reason: 'an event of the state before it is missing' };
+  const changes = new Map<number, number>();
+  for (const { pdu, eventNo, row } of stored.values()) {
+    if (pdu.stateKey !== null && row.standing !== 'rejected') {
+      changes.set(work.keyNo(pdu.type, pdu.stateKey), eventNo);
+    }
+  }
+  return { snapshotNo: await work.snapshot(null, [...changes]) };
+}

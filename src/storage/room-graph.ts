@@ -1,0 +1,69 @@
+/** Holes in a room's graph, and bare IDs and numbers of events. Served by primary keys and unique indexes. */
+import type { EventId } from '../core/ids.ts';
+import type { Reader } from './database.ts';
+import { anyOf, type Statement, sql } from './sql.ts';
+
+/** Notes that an event names a prev event which has no place in the graph. */
+export function insertBackwardExtremity(roomNo: number, prevId: EventId, eventNo: number): Statement {
+  return sql`insert into backward_extremities (room_no, prev_id, event_no) values (${roomNo}, ${prevId}, ${eventNo})
+    on conflict do nothing`;
+}
+
+/** The event has its place now: nothing waits for it any more. */
+export function deleteBackwardExtremities(roomNo: number, prevId: EventId): Statement {
+  return sql`delete from backward_extremities where room_no = ${roomNo} and prev_id = ${prevId}`;
+}
+
+/** Prev events that have no place in a room's graph. */
+export async function listMissingPrevEvents(db: Reader, roomNo: number): Promise<EventId[]> {
+  const rows = await db.all<{ prev_id: string }>(
+    sql`select distinct prev_id from backward_extremities where room_no = ${roomNo}`,
+  );
+  return rows.map((row) => row.prev_id as EventId);
+}
+
+/** Events before which history is missing, with what is missing; the greatest depth first. */
+export async function listBackwardExtremities(
+  db: Reader,
+  roomNo: number,
+  limit: number,
+): Promise<{ eventNo: number; eventId: EventId; depth: number; position: number; prevId: EventId }[]> {
+  const rows = await db.all<{ event_no: number; event_id: string; depth: number; position: number; prev_id: string }>(
+    sql`select events.event_no, events.event_id, events.depth, events.position, backward_extremities.prev_id
+        from backward_extremities join events using (event_no)
+        where backward_extremities.room_no = ${roomNo} order by events.depth desc limit ${limit}`,
+  );
+  return rows.map((row) => ({
+    eventNo: row.event_no,
+    eventId: row.event_id as EventId,
+    depth: row.depth,
+    position: row.position,
+    prevId: row.prev_id as EventId,
+  }));
+}
+
+/** The IDs of events, without reading the events. */
+export async function listEventIds(db: Reader, eventNos: readonly number[]): Promise<Map<number, EventId>> {
+  const rows = await db.all<{ event_no: number; event_id: string }>(
+    sql`select event_no, event_id from events where event_no ${anyOf(eventNos)}`,
+  );
+  return new Map(rows.map((row) => [row.event_no, row.event_id as EventId]));
+}
+
+/** Those of the event IDs that a room has, with their numbers; without reading the events. */
+export async function findEventNumbers(
+  db: Reader,
+  roomNo: number,
+  eventIds: readonly EventId[],
+): Promise<{ eventId: EventId; eventNo: number; isOutlier: boolean; isRejected: boolean }[]> {
+  const rows = await db.all<{ event_no: number; event_id: string; position: number | null; standing: number }>(
+    sql`select event_no, event_id, position, standing from events
+        where event_id ${anyOf(eventIds)} and room_no = ${roomNo}`,
+  );
+  return rows.map((row) => ({
+    eventId: row.event_id as EventId,
+    eventNo: row.event_no,
+    isOutlier: row.position === null,
+    isRejected: row.standing === 1,
+  }));
+}
