@@ -16,6 +16,7 @@ import {
   placeEvent,
   replaceForwardExtremity,
 } from '../storage/events.ts';
+import { insertLateEvents } from '../storage/log-events.ts';
 import { deleteRelation, insertRelation, resettleThread, upsertThread } from '../storage/relations.ts';
 import { deleteBackwardExtremities, insertBackwardExtremity } from '../storage/room-graph.ts';
 import {
@@ -228,6 +229,14 @@ export class RoomWork {
     this.changed.push(changed);
   }
 
+  /** All that goes to the disk. Called once, when nothing more is added to the batch. */
+  finish(): readonly Statement[] {
+    // Who reads the log by the numbers of events would not meet these: they were numbered before they had their place.
+    const late = this.placed.filter((event) => event.eventNo !== event.position).map((event) => event.eventNo);
+    if (late.length > 0) this.statements.push(insertLateEvents(this.issue(), late));
+    return this.statements;
+  }
+
   /** After the commit: readers may see the batch. `users` are those who learn of each event. */
   publish(usersOf: (event: StoredEvent) => ReadonlySet<UserId> | UserId[]): void {
     const { live } = this;
@@ -255,13 +264,10 @@ export class RoomWork {
     for (const position of this.#positions) this.#deps.stream.release(position);
   }
 
-  /**
-   * A row with what every new event has in common. An event that is new in the log is numbered by its position; the
-   * numbers of others become visible with the batch too, so that who reads events by number never skips one.
-   */
+  /** A row with what every new event has in common. An event that is new in the log is numbered by its position. */
   row(event: { eventId: EventId; depth: number; json: string }, position: StreamPosition | null): EventRow {
     return {
-      eventNo: position !== null && position > 0 ? position : this.issue(),
+      eventNo: position !== null && position > 0 ? position : this.#deps.stream.issueNumber(),
       roomNo: this.live.roomNo,
       eventId: event.eventId,
       position,

@@ -197,7 +197,7 @@ export class Rooms {
 
   async #commit(held: Held, work: RoomWork): Promise<void> {
     try {
-      await this.#deps.db.commit(work.statements, held.live.roomId);
+      await this.#deps.db.commit(work.finish(), held.live.roomId);
     } catch (error) {
       this.#spoil(held);
       work.abandon();

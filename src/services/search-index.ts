@@ -7,18 +7,14 @@ import { nextTurn } from '../kit/next-turn.ts';
 import type { Database } from '../storage/database.ts';
 import { findEventsById } from '../storage/events.ts';
 import { findCursor, upsertCursor } from '../storage/log-cursors.ts';
-import {
-  deleteSearchEntries,
-  type IndexableRow,
-  insertSearchEntries,
-  listIndexableEvents,
-  type SearchEntry,
-} from '../storage/search.ts';
+import { type LoggedEvent, listLoggedEvents } from '../storage/log-events.ts';
+import { deleteSearchEntries, insertSearchEntries, type SearchEntry } from '../storage/search.ts';
 import { LogReader } from '../stream/log-reader.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 
 const READER = 'search';
 const BATCH = 100;
+const TYPES = ['m.room.message', 'm.room.name', 'm.room.topic', 'm.room.redaction'] as const;
 /** After how many characters of text others get their turn. */
 const TURN_CHARS = 50_000;
 /** How far a cursor goes on in memory alone, where there was nothing to write. */
@@ -64,35 +60,35 @@ export class SearchIndex {
 
   async #readOn(after: StreamPosition, upTo: StreamPosition): Promise<StreamPosition> {
     const { db } = this.#deps;
-    const { rows, lastNo } = await listIndexableEvents(db, after, upTo, BATCH);
+    const { events, last } = await listLoggedEvents(db, TYPES, after, upTo, BATCH);
     const entries: SearchEntry[] = [];
     const redacts: string[] = [];
     let chars = 0;
-    for (const row of rows) {
+    for (const event of events) {
       // Only objects are stored as events.
-      const json = JSON.parse(row.json) as JsonObject;
+      const json = JSON.parse(event.json) as JsonObject;
       redacts.push(...redactedBy(json));
-      const entry = entryOf(row, json);
+      const entry = entryOf(event, json);
       if (entry === null) continue;
       entries.push(entry);
-      chars += row.json.length;
+      chars += event.json.length;
       if (chars < TURN_CHARS) continue;
       chars = 0;
       await nextTurn();
     }
     const redacted = (await findEventsById(db, redacts)).filter((row) => row.redactedByNo !== null);
     const hasNews = entries.length > 0 || redacted.length > 0;
-    if (hasNews || lastNo - this.#written > UNWRITTEN_MAX) {
+    if (hasNews || last - this.#written > UNWRITTEN_MAX) {
       const deletes = redacted.length === 0 ? [] : [deleteSearchEntries(db, redacted)];
-      await db.commit([...insertSearchEntries(db, entries), ...deletes, upsertCursor(READER, lastNo)]);
-      this.#written = lastNo;
+      await db.commit([...insertSearchEntries(db, entries), ...deletes, upsertCursor(READER, last)]);
+      this.#written = last;
     }
-    return lastNo;
+    return last;
   }
 }
 
 /** What the index keeps of an event; null where there is nothing to find in it. */
-function entryOf({ eventNo, roomNo, position, isRedacted }: IndexableRow, json: JsonObject): SearchEntry | null {
+function entryOf({ eventNo, roomNo, position, isRedacted }: LoggedEvent, json: JsonObject): SearchEntry | null {
   const { type, state_key: stateKey, content, sender } = json;
   if (isRedacted || typeof type !== 'string' || typeof sender !== 'string' || !isJsonObject(content)) return null;
   const searched = searchedText({ type, stateKey: typeof stateKey === 'string' ? stateKey : null, content });

@@ -13,14 +13,13 @@ import type { Rooms } from '../rooms/rooms.ts';
 import type { Database } from '../storage/database.ts';
 import { listRoomsByNumber } from '../storage/events.ts';
 import { findCursor, upsertCursor } from '../storage/log-cursors.ts';
+import { type LoggedEvent, listLoggedEvents } from '../storage/log-events.ts';
 import type { Statement } from '../storage/sql.ts';
 import {
-  type DirectoryEventRow,
   deleteDirectoryUser,
   deleteDirectoryWord,
   deleteUserChange,
   insertDirectoryWord,
-  listDirectoryEvents,
   listDirectoryUsers,
   listOpenRooms,
   listUserChanges,
@@ -32,6 +31,7 @@ import type { Stream, StreamPosition } from '../stream/stream.ts';
 
 const READER = 'user-directory';
 const BATCH = 100;
+const TYPES = ['m.room.member', 'm.room.join_rules', 'm.room.history_visibility'] as const;
 /** How far a cursor goes on in memory alone, where there was nothing to write. */
 const UNWRITTEN_MAX = 10_000;
 /** How long a search waits for what changed before it. */
@@ -86,20 +86,20 @@ export class UserDirectoryIndex {
       // There may be more, and the log does not go on before they are seen.
       if (changes.length === BATCH) return after;
     }
-    const { rows, lastNo } = await listDirectoryEvents(db, after, upTo, BATCH);
-    const statements = await this.#take(rows);
-    if (statements.length > 0 || lastNo - this.#written > UNWRITTEN_MAX) {
-      await db.commit([...statements, upsertCursor(READER, lastNo)]);
-      this.#written = lastNo;
+    const { events, last } = await listLoggedEvents(db, TYPES, after, upTo, BATCH);
+    const statements = await this.#take(events);
+    if (statements.length > 0 || last - this.#written > UNWRITTEN_MAX) {
+      await db.commit([...statements, upsertCursor(READER, last)]);
+      this.#written = last;
     }
-    return lastNo;
+    return last;
   }
 
-  async #take(rows: readonly DirectoryEventRow[]): Promise<Statement[]> {
+  async #take(events: readonly LoggedEvent[]): Promise<Statement[]> {
     const { db } = this.#deps;
     const members: { readonly user: NamedUser; readonly roomNo: number }[] = [];
     const changedNos = new Set<number>();
-    for (const { json, roomNo } of rows) {
+    for (const { json, roomNo } of events) {
       // Only objects are stored as events.
       const event = JSON.parse(json) as JsonObject;
       if (event['type'] === 'm.room.member') {

@@ -4,6 +4,9 @@ const BOTH = `
 -- How far each reader of the log has come.
 create table log_cursors (reader text primary key, position integer not null){rowless};
 
+-- Where the log tells of events whose number is not their position: lists of numbers in JSON.
+create table late_events (position {bigint_key}, event_nos text not null);
+
 -- Whom the user directory knows, and by which words: those of the name and of the user ID.
 create table user_directory (user_id text primary key, display_name text, avatar_url text){rowless};
 create table user_directory_words (word text not null, user_id text not null, primary key (word, user_id)){rowless};

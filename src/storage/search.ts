@@ -5,63 +5,12 @@
  */
 import { tokenNumber } from '../core/search-text.ts';
 import type { Reader } from './database.ts';
-import type { Standing } from './events.ts';
 import { anyOf, type Statement, sql } from './sql.ts';
-
-/** What of an event decides whether and how it is indexed. */
-export type IndexableRow = {
-  readonly eventNo: number;
-  readonly roomNo: number;
-  readonly position: number | null;
-  readonly isRedacted: boolean;
-  readonly json: string;
-};
-
-/** Events that came behind a number, in its order, of the types that search and its upkeep are about. By primary key. */
-export async function listIndexableEvents(
-  db: Reader,
-  afterNo: number,
-  upToNo: number,
-  limit: number,
-): Promise<{ rows: IndexableRow[]; lastNo: number }> {
-  const numbers = await db.all<{ event_no: number }>(
-    sql`select event_no from events where event_no > ${afterNo} and event_no <= ${upToNo} order by event_no limit ${limit}`,
-  );
-  const last = numbers.length < limit ? upToNo : numbers.at(-1)!.event_no;
-  if (numbers.length === 0) return { rows: [], lastNo: last };
-  // The patterns let through a little more than is wanted, and spare the rest its way out of the database.
-  const rows = await db.all<{
-    event_no: number;
-    room_no: number;
-    position: number | null;
-    redacted_by_no: number | null;
-    json: string;
-  }>(
-    sql`select event_no, room_no, position, redacted_by_no, json from events
-        where event_no > ${afterNo} and event_no <= ${last} and standing <> ${REJECTED}
-          and (json like '%"type":"m.room.message"%' or json like '%"type":"m.room.name"%'
-               or json like '%"type":"m.room.topic"%' or json like '%"type":"m.room.redaction"%')
-        order by event_no`,
-  );
-  return {
-    rows: rows.map((row) => ({
-      eventNo: row.event_no,
-      roomNo: row.room_no,
-      position: row.position,
-      isRedacted: row.redacted_by_no !== null,
-      json: row.json,
-    })),
-    lastNo: last,
-  };
-}
-
-const STANDINGS: readonly Standing[] = ['ok', 'rejected', 'soft-failed'];
-const REJECTED = STANDINGS.indexOf('rejected');
 
 export type SearchEntry = {
   readonly eventNo: number;
   readonly roomNo: number;
-  readonly position: number | null;
+  readonly position: number;
   readonly sender: string;
   /** The key of the content that is indexed, where it is not the body. */
   readonly key: 'content.name' | 'content.topic' | null;

@@ -89,30 +89,6 @@ export function setOpenRoom(roomNo: number, isOpen: boolean): Statement {
     : sql`delete from open_rooms where room_no = ${roomNo}`;
 }
 
-export type DirectoryEventRow = { readonly eventNo: number; readonly roomNo: number; readonly json: string };
-
-/** Events that the directory looks at: members, and who may join or read a room. As `listIndexableEvents`. */
-export async function listDirectoryEvents(
-  db: Reader,
-  afterNo: number,
-  upToNo: number,
-  limit: number,
-): Promise<{ rows: DirectoryEventRow[]; lastNo: number }> {
-  const end = await db.first<{ event_no: number }>(
-    sql`select event_no from events where event_no > ${afterNo} and event_no <= ${upToNo}
-        order by event_no limit 1 offset ${limit - 1}`,
-  );
-  const lastNo = end?.event_no ?? upToNo;
-  const rows = await db.all<{ event_no: number; room_no: number; json: string }>(
-    sql`select event_no, room_no, json from events
-        where event_no > ${afterNo} and event_no <= ${lastNo} and standing = 0 and position is not null
-          and (json like '%"type":"m.room.member"%' or json like '%"type":"m.room.join_rules"%'
-               or json like '%"type":"m.room.history_visibility"%')
-        order by event_no`,
-  );
-  return { rows: rows.map((row) => ({ eventNo: row.event_no, roomNo: row.room_no, json: row.json })), lastNo };
-}
-
 /** Those of the rooms that anybody may join or read. */
 export async function listOpenRooms(db: Reader, roomNos: readonly number[]): Promise<Set<number>> {
   const rows = await db.all<{ room_no: number }>(sql`select room_no from open_rooms where room_no ${anyOf(roomNos)}`);
