@@ -111,6 +111,8 @@ export type EndpointDeclaration<
   readonly allowsLocked?: boolean;
   /** The call may wait for news (a long poll): it takes none of the places that its user has for work. */
   readonly waits?: boolean;
+  /** The call shows that its user is there and does something: presence takes note of it. */
+  readonly isActivity?: boolean;
   handler(
     call: Call<Static<P>, Static<Q>, Static<B>, UserOf<A>, OriginOf<A>>,
   ): Promise<Static<R> | JsonText | RawReply> | Static<R> | JsonText | RawReply;
@@ -131,6 +133,7 @@ export type Endpoint = {
   readonly reply: Schema;
   readonly allowsLocked: boolean;
   readonly waits: boolean;
+  readonly isActivity: boolean;
   readonly handler: (call: Call<unknown, unknown, unknown, Requester | null, ServerName | null>) => unknown;
 };
 
@@ -158,6 +161,7 @@ export function endpoint<
     reply: declaration.reply,
     allowsLocked: declaration.allowsLocked ?? false,
     waits: declaration.waits ?? false,
+    isActivity: declaration.isActivity ?? false,
     // The router calls a handler only with values that the schemas of this very declaration let through.
     handler: declaration.handler as Endpoint['handler'],
   };

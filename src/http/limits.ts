@@ -48,6 +48,11 @@ export class RateLimiter {
     if (waitMs > 0) throw limitExceeded(Math.ceil(waitMs));
   }
 
+  /** Takes one from a bucket as `spend` does; gives false where it is empty. */
+  tries(limit: string, key: string): boolean {
+    return this.#try(limit, key, 1, true) <= 0;
+  }
+
   /** Milliseconds until `spend` would pass; 0 where it would now. Takes nothing. */
   waitMs(limit: string, key: string, count = 1): number {
     return Math.ceil(this.#try(limit, key, count, false));

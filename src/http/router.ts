@@ -65,6 +65,8 @@ export type RouterOptions = {
   readonly allowsTokenInQuery?: boolean;
   /** Whether a requester is never limited: an application service that asked for it, a user whom an admin freed. */
   readonly isExempt?: (requester: Requester) => boolean;
+  /** Told of each call by which a user shows to be there. */
+  readonly onActivity?: (requester: Requester) => void;
   readonly bounds?: Partial<RouterBounds>;
 };
 
@@ -303,6 +305,7 @@ export class Router {
       refuseParameter(checkQuery(query));
     }
     if (checkBody !== null) refuseBody(checkBody(body));
+    if (endpoint.isActivity && user !== null) this.#options.onActivity?.(user);
     return endpoint.handler({ params, query, body, user, origin, request: call });
   }
 

@@ -15,7 +15,7 @@ import type { Metrics } from '../kit/metrics.ts';
 import type { Random } from '../kit/random.ts';
 import { AuthGraphs } from '../rooms/auth-graph.ts';
 import { Bundles } from '../rooms/bundles.ts';
-import { ClientViews } from '../rooms/client-view.ts';
+import { ClientViews, deviceScopeOf } from '../rooms/client-view.ts';
 import { EventStore } from '../rooms/event-store.ts';
 import { IgnoredUsers } from '../rooms/ignored-users.ts';
 import { RoomReader } from '../rooms/read.ts';
@@ -34,6 +34,7 @@ import { LastSeen } from '../services/last-seen.ts';
 import { Login } from '../services/login.ts';
 import { Membership } from '../services/membership.ts';
 import { Passwords } from '../services/passwords.ts';
+import { Presence } from '../services/presence.ts';
 import { Profiles } from '../services/profiles.ts';
 import { PushRules } from '../services/push-rules.ts';
 import { Receipts } from '../services/receipts.ts';
@@ -53,9 +54,11 @@ import { dummyStage, passwordStage, UserInteractiveAuth } from '../services/user
 import type { Database } from '../storage/database.ts';
 import { deleteOnceKeysBefore } from '../storage/events.ts';
 import { ChangeIndex } from '../stream/change-index.ts';
+import { PresenceTracker } from '../stream/presence-tracker.ts';
 import type { Stream } from '../stream/stream.ts';
 import { Typing } from '../stream/typing.ts';
 import { OldSync } from '../sync/old-sync.ts';
+import { PresenceViews } from '../sync/presence-view.ts';
 import { RoomViews } from '../sync/room-view.ts';
 import { Sync } from '../sync/sync.ts';
 import { UnreadCounts } from '../sync/unread-counts.ts';
@@ -255,6 +258,24 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   const pushRules = new PushRules({ db, stream });
   const receipts = new Receipts({ db, stream, clock, rooms, events });
   const typing = new Typing({ stream, clock });
+  const presenceTracker = new PresenceTracker({
+    db,
+    stream,
+    clock,
+    log: log.child('stream.presence'),
+    timers: {
+      activeMs: config.presence.lastActiveGranularityMs,
+      idleMs: config.presence.idleTimeoutMs,
+      offlineMs: config.presence.syncOnlineTimeoutMs,
+    },
+    mode: config.presence.enabled === 'untracked' ? 'untracked' : config.presence.enabled ? 'on' : 'off',
+    excludedRooms: config.presence.excludeRooms,
+    mayChangeBySync: (userId) => limiter.tries('presencePerUser', userId),
+  });
+  const presenceViews = new PresenceViews(
+    { tracker: presenceTracker, clock },
+    { includesOffline: config.presence.includeOfflineUsers },
+  );
   const changes = new ChangeIndex(stream);
   const userRooms = new UserRoomsCache({ db, stream });
   const sync = new Sync({
@@ -273,6 +294,8 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     ),
     unread: new UnreadCounts({ db, stream, events, ignored }),
     ignored,
+    presence: presenceTracker,
+    presenceViews,
   });
   const oldSync = new OldSync({
     db,
@@ -286,6 +309,8 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     views,
     userRooms,
     ignored,
+    presence: presenceTracker,
+    presenceViews,
   });
 
   // Timed jobs
@@ -315,6 +340,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     membership,
     metrics,
     oldSync,
+    presence: new Presence({ tracker: presenceTracker, clock }),
     profiles,
     publicBaseUrl,
     pushRules,
@@ -343,6 +369,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
       guard: accessTokens,
       serverGuard: noFederation,
       limiter,
+      onActivity: (user) => presenceTracker.noteActivity(user.userId, deviceScopeOf(user)),
       clock,
       log: httpLog(log),
       metrics,
@@ -351,6 +378,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
       stopForgetting();
       await Promise.all([searchIndex?.stop(), userDirectoryIndex?.stop()]);
       await lastSeen.flush();
+      await presenceTracker.stop();
     },
   };
 }

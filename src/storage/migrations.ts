@@ -7,6 +7,7 @@ import { SCHEMA_1 } from './schema-1.ts';
 import { SCHEMA_2 } from './schema-2.ts';
 import { SCHEMA_6 } from './schema-6.ts';
 import { SCHEMA_7 } from './schema-7.ts';
+import { SCHEMA_8 } from './schema-8.ts';
 import { sql } from './sql.ts';
 
 export type Migration = {
@@ -26,6 +27,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 2, compatibleFrom: 1, title: 'the graph of rooms', script: SCHEMA_2 },
   { version: 6, compatibleFrom: 1, title: 'events in relation to each other', script: SCHEMA_6 },
   { version: 7, compatibleFrom: 1, title: 'search', script: SCHEMA_7 },
+  { version: 8, compatibleFrom: 1, title: 'presence', script: SCHEMA_8 },
 ];
 
 /** The newest schema that this program knows. */

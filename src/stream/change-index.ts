@@ -16,6 +16,8 @@ export class ChangeIndex {
   constructor(stream: Stream) {
     this.#floor = stream.firstPosition;
     stream.listen((change) => {
+      // The board of presence knows its own changes.
+      if (change.kind === 'presence') return;
       if (change.roomNo !== null) this.#note(`${change.kind}:${change.roomNo}`, change.position);
       if (change.about !== null) this.#note(`${change.kind}:${change.about}`, change.position);
     });

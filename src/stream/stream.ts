@@ -31,6 +31,8 @@ export type Change = {
   readonly about: UserId | null;
   /** Who should wake up. Read at once, never kept. */
   readonly users: ReadonlySet<UserId> | readonly UserId[];
+  /** Whole groups that should wake up besides: all who are in some rooms are never put into one set. */
+  readonly alsoIn?: readonly ReadonlySet<UserId>[];
 };
 
 type Waiter = { wake(): void };
@@ -151,6 +153,7 @@ export class Stream {
     for (const change of told) {
       for (const listener of this.#listeners) listener(change);
       this.#wake(change.users);
+      for (const group of change.alsoIn ?? []) this.#wake(group);
     }
   }
 

@@ -21,8 +21,10 @@ import { listRoomsByNumber } from '../storage/events.ts';
 import { listReceipts } from '../storage/receipts.ts';
 import { listMembershipChanges, type MembershipRow } from '../storage/room-state.ts';
 import type { ChangeIndex } from '../stream/change-index.ts';
+import type { PresenceTracker } from '../stream/presence-tracker.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 import type { Typing } from '../stream/typing.ts';
+import type { PresenceViews } from './presence-view.ts';
 import { receiptContent } from './receipt-content.ts';
 import { strippedState } from './room-summary.ts';
 import type { UserRooms, UserRoomsCache } from './user-rooms.ts';
@@ -39,6 +41,8 @@ export type OldSyncDeps = {
   readonly views: ClientViews;
   readonly userRooms: UserRoomsCache;
   readonly ignored: IgnoredUsers;
+  readonly presence: PresenceTracker;
+  readonly presenceViews: PresenceViews;
 };
 
 export type EventsAsk = {
@@ -87,8 +91,17 @@ export class OldSync {
       if (info !== null) infos.push(info);
     }
     const global = accountData.filter((row) => row.roomNo === 0).map(accountDataText);
+    const presence = this.#deps.presenceViews.texts({
+      userId,
+      filter: null,
+      tellsSelf: false,
+      since: null,
+      upTo,
+      rooms,
+      newRooms: [],
+    });
     return new JsonText(
-      `{"end":"${formatSyncToken(upTo)}","rooms":[${infos.join(',')}],"presence":[],"account_data":[${global.join(',')}]}`,
+      `{"end":"${formatSyncToken(upTo)}","rooms":[${infos.join(',')}],"presence":[${presence}],"account_data":[${global.join(',')}]}`,
     );
   }
 
@@ -188,6 +201,15 @@ export class OldSync {
    * @throws MatrixError 403 for a room that the user may not read
    */
   async events(ask: EventsAsk): Promise<JsonText> {
+    const depart = await this.#deps.presence.arrive(ask.reader.userId, ask.reader.deviceScope, null);
+    try {
+      return await this.#nextEvents(ask);
+    } finally {
+      depart();
+    }
+  }
+
+  async #nextEvents(ask: EventsAsk): Promise<JsonText> {
     const { stream, clock } = this.#deps;
     const endMs = clock.now() + Math.min(ask.timeoutMs, TIMEOUT_MS_MAX);
     const from = Math.min(ask.from ?? stream.current, stream.current);
@@ -261,7 +283,17 @@ export class OldSync {
       const live = isNews ? await this.#live(row.roomNo) : null;
       if (live !== null) await this.#look(reader, live, from, upTo, found);
     }
-    return this.#tell(reader, found, from);
+    const { texts, end } = await this.#tell(reader, found, from);
+    const presence = this.#deps.presenceViews.texts({
+      userId,
+      filter: null,
+      tellsSelf: false,
+      since: from,
+      upTo: end,
+      rooms,
+      newRooms: [],
+    });
+    return { texts: presence === '' ? texts : [...texts, presence], end };
   }
 
   async #newsOfRoom(reader: ViewReader, live: LiveRoom, from: StreamPosition, upTo: StreamPosition): Promise<News> {

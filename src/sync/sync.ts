@@ -4,6 +4,7 @@
  */
 import type { SyncFilter } from '../core/filter.ts';
 import type { UserId } from '../core/ids.ts';
+import type { PresenceState } from '../core/presence.ts';
 import { NO_PUSH_RULES, pushRuleSet, type StoredPushRules } from '../core/push-rules.ts';
 import { JsonText } from '../http/endpoint.ts';
 import type { Clock } from '../kit/clock.ts';
@@ -20,8 +21,10 @@ import type { Database } from '../storage/database.ts';
 import { listReceipts } from '../storage/receipts.ts';
 import { listMembershipChanges, type MembershipRow } from '../storage/room-state.ts';
 import type { ChangeIndex } from '../stream/change-index.ts';
+import type { PresenceTracker } from '../stream/presence-tracker.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 import type { Typing } from '../stream/typing.ts';
+import type { PresenceViews } from './presence-view.ts';
 import { receiptContent } from './receipt-content.ts';
 import type { RoomAsk, StateAfterName } from './room-ask.ts';
 import type { RoomViews } from './room-view.ts';
@@ -38,6 +41,8 @@ export type SyncAsk = {
   /** The name under which the client wants state as it is after the timeline; null for state before it. */
   readonly stateAfter: StateAfterName | null;
   readonly signal: AbortSignal;
+  /** What the device says that its user is; null leaves it to us. */
+  readonly presence: PresenceState | null;
 };
 
 export type SyncDeps = {
@@ -53,6 +58,8 @@ export type SyncDeps = {
   readonly roomViews: RoomViews;
   readonly unread: UnreadCounts;
   readonly ignored: IgnoredUsers;
+  readonly presence: PresenceTracker;
+  readonly presenceViews: PresenceViews;
 };
 
 /** The longest that a client may wait. */
@@ -67,8 +74,18 @@ export class Sync {
     this.#deps = deps;
   }
 
-  /** The answer to one `/sync`. */
+  /** The answer to one `/sync`. As long as it waits, the device is there. */
   async sync(ask: SyncAsk): Promise<JsonText> {
+    const { userId, deviceScope } = ask.reader;
+    const depart = await this.#deps.presence.arrive(userId, deviceScope, ask.presence);
+    try {
+      return await this.#answer(ask);
+    } finally {
+      depart();
+    }
+  }
+
+  async #answer(ask: SyncAsk): Promise<JsonText> {
     const { stream, clock, userRooms } = this.#deps;
     const endMs = clock.now() + Math.min(ask.timeoutMs, TIMEOUT_MS_MAX);
     // A token of a later log (an older backup was restored) waits for nothing: it is answered from where we are.
@@ -120,6 +137,17 @@ export class Sync {
     const parts: string[] = [];
     const global = await this.#globalAccountData(ask, upTo, accountData);
     if (global !== '') parts.push(`"account_data":{"events":[${global}]}`);
+    const newRooms = [...before.keys()].filter((roomNo) => before.get(roomNo) !== 'join');
+    const presence = this.#deps.presenceViews.texts({
+      userId,
+      filter: ask.filter.presence,
+      tellsSelf: true,
+      since: ask.since,
+      upTo,
+      rooms,
+      newRooms,
+    });
+    if (presence !== '') parts.push(`"presence":{"events":[${presence}]}`);
     const roomParts = (['join', 'invite', 'knock', 'leave'] as const)
       .filter((section) => sections[section].length > 0)
       .map((section) => `"${section}":{${sections[section].join(',')}}`);

@@ -21,6 +21,7 @@ import { logoutEndpoints } from './logout.ts';
 import { messagePaginationEndpoints } from './message-pagination.ts';
 import { oldSyncEndpoints } from './old-sync.ts';
 import { passwordManagementEndpoints } from './password-management.ts';
+import { presenceEndpoints } from './presence.ts';
 import { profileEndpoints } from './profile.ts';
 import { pushruleEndpoints } from './pushrules.ts';
 import { readMarkerEndpoints } from './read-markers.ts';
@@ -66,6 +67,7 @@ const modules = [
   messagePaginationEndpoints,
   oldSyncEndpoints,
   passwordManagementEndpoints,
+  presenceEndpoints,
   profileEndpoints,
   pushruleEndpoints,
   readMarkerEndpoints,

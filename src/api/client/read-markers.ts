@@ -12,6 +12,7 @@ export const readMarkerEndpoints = ({ receipts }: { receipts: Receipts }): Endpo
     method: 'POST',
     ...v3('/rooms/:roomId/read_markers'),
     auth: 'user',
+    isActivity: true,
     params: object({ roomId }),
     body: object({
       'm.fully_read': optional(eventId),

@@ -10,6 +10,7 @@ export const receiptEndpoints = ({ receipts }: { receipts: Receipts }): Endpoint
     method: 'POST',
     ...v3('/rooms/:roomId/receipt/:receiptType/:eventId'),
     auth: 'user',
+    isActivity: true,
     params: object({ roomId, receiptType: oneOf('m.read', 'm.read.private', 'm.fully_read'), eventId }),
     body: object({ thread_id: optional(string) }),
     reply: empty,

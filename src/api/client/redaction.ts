@@ -11,6 +11,7 @@ export const redactionEndpoints = ({ roomEvents }: { roomEvents: RoomEvents }): 
     method: 'PUT',
     ...v3('/rooms/:roomId/redact/:eventId/:txnId'),
     auth: 'user-or-guest',
+    isActivity: true,
     bodyBytesMax: EVENT_BODY_BYTES_MAX,
     rateLimit: 'adminRedaction',
     params: object({ roomId, eventId, txnId: string }),

@@ -1,4 +1,5 @@
 /** Spec module "Syncing". */
+import { PRESENCE_STATES } from '../../core/presence.ts';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { anyObject, boolean, integerBetween, object, oneOf, optional, string } from '../../http/schema.ts';
 import { deviceScopeOf } from '../../rooms/client-view.ts';
@@ -18,7 +19,7 @@ export const syncEndpoints = ({ filters, sync }: { filters: Filters; sync: Sync 
       filter: optional(string),
       since: optional(string),
       full_state: optional(boolean),
-      set_presence: optional(oneOf('online', 'offline', 'unavailable')),
+      set_presence: optional(oneOf(...PRESENCE_STATES)),
       timeout: optional(integerBetween(0, Number.MAX_SAFE_INTEGER)),
       use_state_after: optional(boolean),
       // The name before the specification took it up; the JavaScript SDK still sends it.
@@ -38,6 +39,7 @@ export const syncEndpoints = ({ filters, sync }: { filters: Filters; sync: Sync 
             ? 'org.matrix.msc4222.state_after'
             : null,
         signal: request.signal,
+        presence: query.set_presence ?? null,
       });
     },
   }),

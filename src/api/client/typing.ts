@@ -15,6 +15,7 @@ export const typingEndpoints = ({ rooms, typing }: { rooms: Rooms; typing: Typin
     method: 'PUT',
     ...v3('/rooms/:roomId/typing/:userId'),
     auth: 'user-or-guest',
+    isActivity: true,
     params: object({ roomId, userId }),
     body: object({ typing: boolean, timeout: optional(integer) }),
     reply: empty,
