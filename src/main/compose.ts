@@ -246,6 +246,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
         log: log.child('services.user-directory-index'),
         rooms,
         reader,
+        events,
         isLocal: (userId) => serverNameOf(userId) === serverName,
       })
     : null;

@@ -3,11 +3,12 @@
  * room; of others what they are called in rooms that are open to everybody.
  */
 import { parseUserId, type UserId } from '../core/ids.ts';
-import { isJsonObject, type JsonObject } from '../core/json-value.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
 import { directoryWords, type NamedUser } from '../core/user-search.ts';
-import { readHistoryVisibility } from '../core/visibility.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
+import type { EventStore } from '../rooms/event-store.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Database } from '../storage/database.ts';
@@ -37,6 +38,11 @@ const UNWRITTEN_MAX = 10_000;
 /** How long a search waits for what changed before it. */
 const WAIT_MS = 5000;
 
+/** How many members from elsewhere are looked at when a room opens to everybody. */
+const OPENED_MAX = 1000;
+
+type RemoteMember = { readonly user: NamedUser; readonly roomNo: number };
+
 export type UserDirectoryIndexDeps = {
   readonly db: Database;
   readonly stream: Stream;
@@ -44,6 +50,7 @@ export type UserDirectoryIndexDeps = {
   readonly log: Log;
   readonly rooms: Rooms;
   readonly reader: RoomReader;
+  readonly events: EventStore;
   isLocal(userId: UserId): boolean;
 };
 
@@ -97,51 +104,67 @@ export class UserDirectoryIndex {
 
   async #take(events: readonly LoggedEvent[]): Promise<Statement[]> {
     const { db } = this.#deps;
-    const members: { readonly user: NamedUser; readonly roomNo: number }[] = [];
+    const members: RemoteMember[] = [];
     const changedNos = new Set<number>();
-    for (const { json, roomNo } of events) {
+    for (const { json, roomNo, isRedacted } of events) {
       // Only objects are stored as events.
-      const event = JSON.parse(json) as JsonObject;
-      if (event['type'] === 'm.room.member') {
-        const user = this.#remoteMember(event);
-        if (user !== null) members.push({ user, roomNo });
-      } else if (event['state_key'] === '') changedNos.add(roomNo);
+      const { type, state_key: stateKey, content } = JSON.parse(json) as JsonObject;
+      if (type === 'm.room.member') members.push(...this.#remoteMember(roomNo, stateKey, content, isRedacted));
+      else if (stateKey === '') changedNos.add(roomNo);
     }
     const statements: Statement[] = [];
-    const openNos = await listOpenRooms(db, [...new Set(members.map(({ roomNo }) => roomNo))]);
+    const openNos = await listOpenRooms(db, [...changedNos, ...members.map(({ roomNo }) => roomNo)]);
     for (const { roomNo, roomId } of await listRoomsByNumber(db, [...changedNos])) {
       const live = await this.#deps.rooms.get(roomId);
-      const rules = await this.#deps.reader.stateEvent(live, 'm.room.join_rules', '');
-      const visibility = await this.#deps.reader.stateEvent(live, 'm.room.history_visibility', '');
-      const isOpen =
-        rules?.pdu.content['join_rule'] === 'public' ||
-        readHistoryVisibility(visibility?.pdu.content) === 'world_readable';
+      const isOpen = await this.#isOpen(live);
+      if (isOpen === openNos.has(roomNo)) continue;
       statements.push(setOpenRoom(roomNo, isOpen));
+      if (isOpen) members.push(...(await this.#remoteMembersOf(live)));
       if (isOpen) openNos.add(roomNo);
       else openNos.delete(roomNo);
     }
     return [...statements, ...(await this.#becomeMembers(members, openNos))];
   }
 
-  /** A user of another server who joined or is called otherwise now. */
-  #remoteMember(event: JsonObject): NamedUser | null {
-    const { state_key: stateKey, content } = event;
+  /** Whether everybody may join or read a room, as the specification of the directory has it. */
+  async #isOpen(live: LiveRoom): Promise<boolean> {
+    const { reader } = this.#deps;
+    const rules = await reader.stateEvent(live, 'm.room.join_rules', '');
+    if (rules?.pdu.content['join_rule'] === 'public') return true;
+    return (await reader.currentVisibility(live)) === 'world_readable';
+  }
+
+  /** What a member event says of a user of another server: one who joined, or is called otherwise now. */
+  #remoteMember(
+    roomNo: number,
+    stateKey: JsonValue | undefined,
+    content: JsonValue | undefined,
+    isRedacted: boolean,
+  ): RemoteMember[] {
     const userId = parseUserId(stateKey);
-    if (userId === null || this.#deps.isLocal(userId) || !isJsonObject(content)) return null;
+    if (userId === null || this.#deps.isLocal(userId) || !isJsonObject(content)) return [];
     const { membership, displayname, avatar_url: avatarUrl } = content;
-    if (membership !== 'join') return null;
-    return {
-      userId,
-      displayName: typeof displayname === 'string' ? displayname : null,
-      avatarUrl: typeof avatarUrl === 'string' ? avatarUrl : null,
-    };
+    if (membership !== 'join') return [];
+    const text = (value: JsonValue | undefined) => (typeof value === 'string' && !isRedacted ? value : null);
+    return [{ roomNo, user: { userId, displayName: text(displayname), avatarUrl: text(avatarUrl) } }];
+  }
+
+  /** The members of a room from other servers, as far as so many are looked at. */
+  async #remoteMembersOf(live: LiveRoom): Promise<RemoteMember[]> {
+    const eventNos: number[] = [];
+    for (const [userId, membership] of live.members) {
+      if (eventNos.length === OPENED_MAX) break;
+      const eventNo = membership === 'join' && !live.isLocal(userId) ? live.currentNo('m.room.member', userId) : null;
+      if (eventNo !== null) eventNos.push(eventNo);
+    }
+    const events = await this.#deps.events.list(eventNos);
+    return events.flatMap(({ pdu, isRedacted }) =>
+      this.#remoteMember(live.roomNo, pdu.stateKey, pdu.content, isRedacted),
+    );
   }
 
   /** What others are called where not everybody may look stays there: from such rooms only their IDs are known. */
-  async #becomeMembers(
-    members: readonly { readonly user: NamedUser; readonly roomNo: number }[],
-    openNos: ReadonlySet<number>,
-  ): Promise<Statement[]> {
+  async #becomeMembers(members: readonly RemoteMember[], openNos: ReadonlySet<number>): Promise<Statement[]> {
     const known = await listDirectoryUsers(
       this.#deps.db,
       members.map(({ user }) => user.userId),

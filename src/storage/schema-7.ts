@@ -32,6 +32,6 @@ create virtual table search_entries using fts5(tokens, content = '', contentless
 `,
   postgres: `${BOTH}
 create table search_entries (entry_no integer primary key, room_no integer not null, tokens int4[] not null);
-create index search_entries_by_token on search_entries using gin (tokens);
+create index search_entries_by_token on search_entries using gin (tokens) with (gin_pending_list_limit = 256);
 `,
 } as const;

@@ -10,6 +10,7 @@ import {
   object,
   oneOf,
   optional,
+  orNull,
   string,
   stringUpTo,
 } from '../../http/schema.ts';
@@ -34,14 +35,16 @@ export const searchEndpoints = ({ search }: { search: Search }): Endpoint[] => [
           object({
             search_term: stringUpTo(TERM_CHARS_MAX),
             keys: optional(array(oneOf(...SEARCH_KEYS), { maxItems: 100 })),
-            filter: optional(anyObject),
+            filter: optional(orNull(anyObject)),
             order_by: optional(oneOf('rank', 'recent')),
             event_context: optional(
-              object({
-                before_limit: optional(count),
-                after_limit: optional(count),
-                include_profile: optional(boolean),
-              }),
+              orNull(
+                object({
+                  before_limit: optional(count),
+                  after_limit: optional(count),
+                  include_profile: optional(boolean),
+                }),
+              ),
             ),
             include_state: optional(boolean),
             groupings: optional(
@@ -64,7 +67,7 @@ export const searchEndpoints = ({ search }: { search: Search }): Endpoint[] => [
         filter: compileRoomEventFilter(wish.filter ?? {}),
         orderBy: wish.order_by ?? 'rank',
         context:
-          context === undefined
+          context == null
             ? null
             : {
                 beforeLimit: context.before_limit ?? CONTEXT_DEFAULT,
