@@ -9,8 +9,11 @@ import { Stream } from './stream.ts';
 const silent = { info(): void {} };
 
 /** A log and a reader of it that notes how far it was asked to read, `step` positions at a time. */
-async function scene(t: { after(call: () => unknown): void }, options: { step?: number; log?: Log } = {}) {
-  const { step = 1000, log = silentLog } = options;
+async function scene(
+  t: { after(call: () => unknown): void },
+  options: { step?: number; log?: Log; batchMs?: number } = {},
+) {
+  const { step = 1000, log = silentLog, batchMs = 0 } = options;
   const clock = handClock();
   const db = await openDatabase({ kind: 'sqlite', path: ':memory:' }, silent);
   const stream = await Stream.open({ db, clock });
@@ -25,6 +28,7 @@ async function scene(t: { after(call: () => unknown): void }, options: { step?: 
     start: async () => first,
     async readOn(after, upTo) {
       if (failures-- > 0) throw new Error('The disk is full.');
+      clock.advance(batchMs);
       const to = Math.min(after + step, upTo);
       read.push(to);
       return to;
@@ -74,13 +78,17 @@ test('who waits gives up when the time is over, or reading fails, and it is read
 
 test('a long way is told of in the log, and nobody waits for its end', async (t) => {
   const told: string[] = [];
-  const log: Log = { ...silentLog, info: (message) => void told.push(message) };
-  const { reader, change, stream } = await scene(t, { step: 1, log });
-  for (let count = 0; count < 200; count++) change();
+  const log: Log = {
+    ...silentLog,
+    info: (message, fields) => void told.push(`${message} ${fields?.['percent'] ?? ''}`),
+  };
+  const { reader, change, read, stream } = await scene(t, { step: 25_000, log, batchMs: 6000 });
+  for (let count = 0; count < 60_000; count++) change();
 
   assert.equal(await reader.reached(stream.current, 1e9), false);
-  while (!(await reader.reached(stream.current, 1e9))) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(read.length, 1);
+  while (told.length < 2) await new Promise((resolve) => setImmediate(resolve));
 
-  while (told.length === 0) await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(told, ['Caught up with the log.']);
+  assert.deepEqual(told, ['Catching up with the log. 83', 'Caught up with the log. ']);
+  assert.ok(await reader.reached(stream.current, 1e9));
 });

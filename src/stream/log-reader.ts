@@ -25,8 +25,8 @@ export type LogReaderDeps = {
 /** How long changes gather before they are taken in together. */
 const GATHER_MS = 2000;
 const RETRY_MS = 10_000;
-/** From how many batches in a row on the reader is catching up, which is told and not waited for. */
-const CATCHING_UP = 20;
+/** How far behind the reader may be, after a first batch, for others to wait for it. */
+const FAR = 20_000;
 const PROGRESS_MS = 10_000;
 
 export class LogReader {
@@ -76,7 +76,7 @@ export class LogReader {
     });
     try {
       while (this.#cursor === null || this.#cursor < position) {
-        if (isLate || this.#isStopped || this.#batches > CATCHING_UP) return false;
+        if (isLate || this.#isStopped || this.#isFar()) return false;
         await Promise.race([this.#read(), this.#batch(), late]);
         if (this.#failures > failures) return false;
       }
@@ -84,6 +84,10 @@ export class LogReader {
     } finally {
       timer.cancel();
     }
+  }
+
+  #isFar(): boolean {
+    return this.#batches > 0 && this.#cursor !== null && this.#deps.stream.current - this.#cursor > FAR;
   }
 
   #batch(): Promise<void> {
@@ -120,17 +124,19 @@ export class LogReader {
       this.#cursor ??= await this.#deps.start();
       const first = this.#cursor;
       let toldMs = clock.now();
+      let isTold = false;
       while (this.#cursor < stream.current && !this.#isStopped) {
         this.#cursor = await this.#deps.readOn(this.#cursor, stream.current);
         this.#batches++;
         this.#tellBatch();
         await nextTurn();
-        if (this.#batches <= CATCHING_UP || clock.now() - toldMs < PROGRESS_MS) continue;
+        if (clock.now() - toldMs < PROGRESS_MS) continue;
         toldMs = clock.now();
+        isTold = true;
         const percent = Math.floor((100 * (this.#cursor - first)) / (stream.current - first));
         log.info('Catching up with the log.', { percent });
       }
-      if (this.#batches > CATCHING_UP && !this.#isStopped) log.info('Caught up with the log.');
+      if (isTold && !this.#isStopped) log.info('Caught up with the log.');
     } catch (error) {
       log.error('Reading the log failed; it is tried again.', { error });
       this.#failures++;
