@@ -32,3 +32,13 @@ test('a user ID is found whole, with and without its server, and in part', () =>
   assert.equal(rankUser(parseUserSearch('@sa'), user('sam')), 2);
   assert.equal(rankUser(parseUserSearch('@sam:elsewhere.org'), user('sam')), 0);
 });
+
+test('a word ends where another script, a sign or nothing stands beside it', () => {
+  const rank = (term: string, name: string): number => rankUser(parseUserSearch(term), user('u', name));
+
+  assert.equal(rank('tom', '田中tom'), 3);
+  assert.equal(rank('中', '田中tom'), 1);
+  assert.equal(rank('om', '田中tom'), 0);
+  assert.equal(rank('🎉', 'sam🎉'), 3);
+  assert.equal(rank('sam', 'sam_x'), 3);
+});

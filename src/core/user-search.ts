@@ -45,14 +45,38 @@ export function parseUserSearch(term: string): UserQuery {
   return { text: foldText(cut), words: [...new Set(words)].slice(0, QUERY_WORDS_MAX) };
 }
 
+const LETTER = /[\p{L}\p{N}\p{M}]/u;
+
+/** Whether a word ends where this character stands beside it. */
+const isEdge = (beside: string | undefined, isCjk: boolean): boolean =>
+  beside === undefined || !LETTER.test(beside) || startsCjk(beside) !== isCjk;
+
+/** Whether a word stands in a folded text as a whole, or as the beginning of another; in CJK also as a part. */
+function placeOf(word: string, text: string): 'whole' | 'beginning' | null {
+  const isCjk = startsCjk(word);
+  let found: 'beginning' | null = null;
+  for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
+    const isStart = isEdge(text[at - 1], isCjk) || !LETTER.test(word);
+    if (isStart && isEdge(text[at + word.length], isCjk)) return 'whole';
+    if (isStart || isCjk) found = 'beginning';
+  }
+  return found;
+}
+
 /** How close a user is to what was looked for; 0 where not at all. */
-export function rankUser({ text, words }: UserQuery, user: NamedUser): number {
-  const own = directoryWords(user);
-  if (words.length === 0 || !words.every((word) => own.some((each) => each.startsWith(word)))) return 0;
-  const name = foldText(user.displayName ?? '');
-  const userId = user.userId.toLowerCase();
-  const localpart = foldText(localpartOf(user.userId));
+export function rankUser({ text, words }: UserQuery, { userId: fullId, displayName }: NamedUser): number {
+  if (words.length === 0) return 0;
+  const name = foldText(displayName ?? '');
+  const userId = foldText(fullId);
+  const localpart = foldText(localpartOf(fullId));
+  const all = `${name} ${userId}`;
+  let isWhole = true;
+  for (const word of words) {
+    const place = placeOf(word, all);
+    if (place === null) return 0;
+    if (place !== 'whole') isWhole = false;
+  }
   if (text === name || text === userId || text === localpart || text === `@${localpart}`) return 4;
-  if (words.every((word) => own.includes(word))) return 3;
+  if (isWhole) return 3;
   return name.startsWith(text) || localpart.startsWith(text) || userId.startsWith(text) ? 2 : 1;
 }

@@ -22,7 +22,7 @@ export type FoundUsers = { readonly users: readonly NamedUser[]; readonly isLimi
 const LIMIT_DEFAULT = 10;
 const LIMIT_MAX = 50;
 /** How many users with a word that begins as one looked for are looked at. */
-const USERS_MAX = 1000;
+const USERS_MAX = 500;
 /** How many words of one search are tried for the one by which to look. */
 const TRIES_MAX = 3;
 /** How many users in common rooms are looked at where more have such a word. */
