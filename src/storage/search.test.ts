@@ -39,8 +39,10 @@ async function list(db: Database, term: string, ask: Partial<EntriesAsk> = {}): 
 
 /** Runs a test on a fresh database of each kind. */
 function testOnBoth(title: string, work: (db: Database) => Promise<void>): void {
-  test(title, async () => {
-    const made = await (await sharedPostgres()).createDatabase('search');
+  test(title, async (t) => {
+    const server = await sharedPostgres();
+    const made = await server.createDatabase('search');
+    t.after(() => server.dropDatabase(made));
     const kinds: DatabaseOptions[] = [
       { kind: 'sqlite', path: ':memory:' },
       { kind: 'postgres', connection: { connectionString: made.url } },
