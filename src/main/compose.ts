@@ -18,6 +18,7 @@ import { Bundles } from '../rooms/bundles.ts';
 import { ClientViews, deviceScopeOf } from '../rooms/client-view.ts';
 import { EventStore } from '../rooms/event-store.ts';
 import { IgnoredUsers } from '../rooms/ignored-users.ts';
+import { PushVerdicts } from '../rooms/push-verdicts.ts';
 import { RoomReader } from '../rooms/read.ts';
 import { Relations } from '../rooms/relations.ts';
 import { Rooms } from '../rooms/rooms.ts';
@@ -187,6 +188,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     roomsBytesMax: ROOMS_BYTES_MAX,
   });
   const ignored = new IgnoredUsers({ db, stream });
+  const verdicts = new PushVerdicts({ db, stream, events, ignored });
   const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored });
   const bundles = new Bundles({ db, events, reader, relations, ignored });
   const views = new ClientViews({ events, snapshots, clock, bundles });
@@ -293,7 +295,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
       { db, reader, events, snapshots, views, ignored },
       { timelineMax: config.rooms.filterTimelineLimit === -1 ? null : config.rooms.filterTimelineLimit },
     ),
-    unread: new UnreadCounts({ db, stream, events, ignored }),
+    unread: new UnreadCounts({ db, stream, events, verdicts }),
     ignored,
     presence: presenceTracker,
     presenceViews,

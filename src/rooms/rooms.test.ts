@@ -1,10 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MatrixError } from '../core/errors.ts';
-import type { UserId } from '../core/ids.ts';
+import type { RoomId, UserId } from '../core/ids.ts';
 import { findRoomRules, ROOM_RULES, type RoomVersion } from '../core/room-versions.ts';
 import { openDatabase } from '../storage/open.ts';
-import { ALICE, pduAfter, publicRoomDrafts, sayDraft, startEngine, stateDraft } from '../testing/engine.ts';
+import { sql } from '../storage/sql.ts';
+import {
+  ALICE,
+  pduAfter,
+  publicRoomDrafts,
+  SERVER_NAME,
+  sayDraft,
+  startEngine,
+  stateDraft,
+} from '../testing/engine.ts';
 
 const bob = '@bob:example.org' as UserId;
 
@@ -45,6 +54,31 @@ async function madeRoom() {
   const [create] = await parts.rooms.create(findRoomRules('12')!, publicRoomDrafts('12'));
   return { db, ...parts, roomId: create!.pdu.roomId };
 }
+
+test('rooms keep their states apart, however far the log has come when they are made', async () => {
+  const db = await open();
+  const far = 2 ** 40;
+  const { clock } = await startEngine(db);
+  await db.commit([sql`update stream_reservations set reserved = ${far}`]);
+  const { rooms } = await startEngine(db, SERVER_NAME, { clock, seed: 8 });
+  const made: RoomId[] = [];
+  for (let i = 0; i < 40; i++) {
+    clock.advance(1);
+    const [create] = await rooms.create(findRoomRules('12')!, publicRoomDrafts('12'));
+    made.push(create!.pdu.roomId);
+    await rooms.send(made[i]!, [stateDraft(ALICE, 'm.room.topic', '', { topic: String(i) })]);
+  }
+
+  const again = await startEngine(db, SERVER_NAME, { clock, seed: 9 });
+
+  for (const roomId of made) {
+    const live = await again.rooms.get(roomId);
+    assert.ok(live.roomNo > far);
+    assert.equal((await again.reader.currentState(live)).length, 5);
+    await again.rooms.send(roomId, [sayDraft(ALICE, 'still here')]);
+  }
+  await db.close();
+});
 
 test('what the rules refuse changes nothing, not even for those who send after it', async () => {
   const { db, rooms, reader, stream, roomId } = await madeRoom();

@@ -4,12 +4,12 @@ import type { Database } from '../storage/database.ts';
 import { listSnapshots } from '../storage/room-state.ts';
 import { decodePack, type NodePack, type StateChange, type StateDifference, StateTrees } from './state-tree.ts';
 
-/** Room and snapshot number as one key: rooms stay below 2^21, snapshots of one room below 2^32. */
-const cacheKey = (roomNo: number, snapshotNo: number): number => roomNo * 2 ** 32 + snapshotNo;
+/** Room and snapshot number as one key. A text: rooms are numbered by the log, so that no sum of the two is safe. */
+const cacheKey = (roomNo: number, snapshotNo: number): string => `${roomNo} ${snapshotNo}`;
 
 export class Snapshots {
   readonly #db: Database;
-  readonly #packs: LRUCache<number, NodePack>;
+  readonly #packs: LRUCache<string, NodePack>;
 
   constructor(deps: { db: Database; cacheBytesMax: number }) {
     this.#db = deps.db;

@@ -6,6 +6,7 @@ import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
+import { mayMarkThread } from '../rooms/threads.ts';
 import { findAccountData, upsertAccountData } from '../storage/account-data.ts';
 import type { Database } from '../storage/database.ts';
 import { listReceiptsOfUser, type ReceiptType, upsertReceipt } from '../storage/receipts.ts';
@@ -46,6 +47,9 @@ export class Receipts {
     }
     if (mark.threadId !== null && mark.threadId !== 'main' && parseEventId(mark.threadId) === null) {
       throw invalidParam("thread_id: must be main or the ID of a thread's first event.");
+    }
+    if (mark.threadId !== null && !(await mayMarkThread(this.#deps.events, event, mark.threadId))) {
+      throw invalidParam('thread_id: the event is not in this thread.');
     }
     await this.#markRead(live, mark, event);
   }

@@ -7,4 +7,7 @@ create table presence (
   is_present integer not null default 0
 ){rowless};
 create index presence_present on presence (user_id) where is_present = 1;
+
+-- The version of the push rules that the counts were counted with.
+alter table unread_counts add column rules_position integer not null default 0;
 `;

@@ -10,6 +10,8 @@ export type UnreadCountRow = {
   readonly sincePosition: number;
   readonly notifyCount: number;
   readonly highlightCount: number;
+  /** The version of the rules that they were counted with. */
+  readonly rulesPosition: number;
 };
 
 export async function listUnreadCounts(db: Reader, userId: UserId, roomNo: number): Promise<UnreadCountRow[]> {
@@ -19,8 +21,10 @@ export async function listUnreadCounts(db: Reader, userId: UserId, roomNo: numbe
     since_position: number;
     notify_count: number;
     highlight_count: number;
+    rules_position: number;
   }>(
-    sql`select thread_id, counted_to, since_position, notify_count, highlight_count from unread_counts
+    sql`select thread_id, counted_to, since_position, notify_count, highlight_count, rules_position
+        from unread_counts
         where user_id = ${userId} and room_no = ${roomNo}`,
   );
   return rows.map((row) => ({
@@ -29,6 +33,7 @@ export async function listUnreadCounts(db: Reader, userId: UserId, roomNo: numbe
     sincePosition: row.since_position,
     notifyCount: row.notify_count,
     highlightCount: row.highlight_count,
+    rulesPosition: row.rules_position,
   }));
 }
 
@@ -38,9 +43,9 @@ export function replaceUnreadCounts(userId: UserId, roomNo: number, rows: readon
     sql`delete from unread_counts where user_id = ${userId} and room_no = ${roomNo}`,
     ...rows.map(
       (row) => sql`insert into unread_counts
-          (user_id, room_no, thread_id, counted_to, since_position, notify_count, highlight_count)
+          (user_id, room_no, thread_id, counted_to, since_position, notify_count, highlight_count, rules_position)
         values (${userId}, ${roomNo}, ${row.threadId}, ${row.countedTo}, ${row.sincePosition}, ${row.notifyCount},
-                ${row.highlightCount})`,
+                ${row.highlightCount}, ${row.rulesPosition})`,
     ),
   ];
 }

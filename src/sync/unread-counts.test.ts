@@ -124,6 +124,49 @@ forEachDatabase((database) => {
     assert.deepEqual((await countsOf(bob, room)).room, [0, 0]);
   });
 
+  test('a message that is redacted is unread no more, and rules count for all that is unread', async (t) => {
+    const server = await testServer(t, { database });
+    const { alice, bob, room } = await scene(server);
+    const first = await alice.send(room, 'm.room.message', mention(bob));
+    const inside = await alice.send(room, 'm.room.message', inThread(first, 'cake'));
+    assert.deepEqual(await countsOf(bob, room, THREADS), { room: [1, 1], threads: { [first]: [1, 0] } });
+
+    succeeded(await alice.put(`${roomPath(room, 'redact', first)}/t1`));
+    assert.deepEqual(await countsOf(bob, room, THREADS), { room: [0, 0], threads: { [first]: [1, 0] } });
+    succeeded(
+      await bob.put('/v3/pushrules/global/content/cake', {
+        pattern: 'cake',
+        actions: ['notify', { set_tweak: 'highlight' }],
+      }),
+    );
+    assert.deepEqual(await countsOf(bob, room, THREADS), { room: [0, 0], threads: { [first]: [1, 1] } });
+    succeeded(await bob.put('/v3/pushrules/global/override/.m.rule.master/enabled', { enabled: true }));
+    assert.deepEqual(await countsOf(bob, room, THREADS), { room: [0, 0], threads: {} });
+    succeeded(await bob.put('/v3/pushrules/global/override/.m.rule.master/enabled', { enabled: false }));
+    succeeded(await alice.put(`${roomPath(room, 'redact', inside)}/t2`));
+    assert.deepEqual(await countsOf(bob, room, THREADS), { room: [0, 0], threads: {} });
+  });
+
+  test('who comes in again begins anew, and whom one ignores does not count', async (t) => {
+    const server = await testServer(t, { database });
+    const { alice, bob, room } = await scene(server);
+    await alice.say(room, 'before Bob goes');
+    assert.deepEqual((await countsOf(bob, room)).room, [1, 0]);
+    await bob.leave(room);
+    await alice.say(room, 'behind his back');
+    await bob.join(room);
+    assert.deepEqual((await countsOf(bob, room)).room, [0, 0]);
+    await alice.say(room, 'hello again');
+    assert.deepEqual((await countsOf(bob, room)).room, [1, 0]);
+
+    const ignore = (users: object) =>
+      bob.put(`/v3/user/${encodeURIComponent(bob.userId)}/account_data/m.ignored_user_list`, { ignored_users: users });
+    succeeded(await ignore({ [alice.userId]: {} }));
+    assert.deepEqual((await countsOf(bob, room)).room, [0, 0]);
+    succeeded(await ignore({}));
+    assert.deepEqual((await countsOf(bob, room)).room, [1, 0]);
+  });
+
   test('more messages than are kept in memory are counted, and counted on from where they were', async (t) => {
     const server = await testServer(t, { database });
     const { alice, bob, room } = await scene(server);

@@ -4,20 +4,16 @@
  * who do not read. Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#receiving-notifications
  */
 import { LRUCache } from 'lru-cache';
-import { type EventId, parseEventId, type UserId } from '../core/ids.ts';
-import { isJsonObject } from '../core/json-value.ts';
-import { readPowerLevels } from '../core/power-levels.ts';
-import { type CompiledRules, compileRules, evaluatePush, PushEvent } from '../core/push-evaluation.ts';
-import { NO_PUSH_RULES, pushRuleSet, type StoredPushRules } from '../core/push-rules.ts';
+import type { UserId } from '../core/ids.ts';
 import { atMost } from '../kit/lru-bound.ts';
 import type { EventStore } from '../rooms/event-store.ts';
-import { type IgnoredUsers, isHushed } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
+import type { Judge, PushVerdicts } from '../rooms/push-verdicts.ts';
+import { readMarksOf } from '../rooms/read-marks.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
-import { findPushRules } from '../storage/account-data.ts';
+import { MAIN_THREAD, threadOf } from '../rooms/threads.ts';
 import type { Database } from '../storage/database.ts';
 import { listEventsForwards } from '../storage/events.ts';
-import { listReceiptsOfUser } from '../storage/receipts.ts';
 import { listUnreadCounts, replaceUnreadCounts } from '../storage/unread-counts.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 
@@ -29,8 +25,6 @@ export type RoomUnread = {
   readonly threads: ReadonlyMap<string, UnreadCount>;
 };
 
-const MAIN = 'main';
-
 type Tally = { since: StreamPosition; notify: number; highlight: number };
 
 type Kept = {
@@ -38,6 +32,8 @@ type Kept = {
   /** Where receipts of the whole room stand; what lies before is read in every thread. */
   since: StreamPosition;
   readonly threads: Map<string, Tally>;
+  /** The version of the rules that decided. */
+  readonly rulesPosition: StreamPosition;
   /** Set while somebody counts on: what several devices wait for is counted once. */
   counting: Promise<void> | null;
 };
@@ -45,29 +41,34 @@ type Kept = {
 const PAGE = 500;
 /** Counts are written when that many events were judged since they last were: it bounds what a restart counts again. */
 const STORE_AFTER = 200;
-/** How many relations are followed to a thread, as the specification asks. */
-const HOPS_MAX = 3;
-/** A reader who is further behind is counted from here on: nobody reads on that there are more. */
+/** So many events of one room are judged at a time; of a reader who is further behind the rest is not counted. */
 const BEHIND_MAX = 20_000;
 
+export type UnreadCountsDeps = {
+  readonly db: Database;
+  readonly stream: Stream;
+  readonly events: EventStore;
+  readonly verdicts: PushVerdicts;
+};
+
 export class UnreadCounts {
-  readonly #deps: { db: Database; stream: Stream; events: EventStore; ignored: IgnoredUsers };
+  readonly #deps: UnreadCountsDeps;
   readonly #kept = new LRUCache<string, Kept>(atMost(50_000));
   readonly #loading = new Map<string, Promise<Kept>>();
-  readonly #rules = new LRUCache<UserId, CompiledRules>(atMost(20_000));
-  /** Events made ready for judging, shared by all readers. */
-  readonly #pushEvents = new LRUCache<number, PushEvent>(atMost(2_000));
 
-  constructor(deps: { db: Database; stream: Stream; events: EventStore; ignored: IgnoredUsers }) {
+  readonly #storeAfter: number;
+
+  constructor(deps: UnreadCountsDeps, { storeAfter = STORE_AFTER } = {}) {
     this.#deps = deps;
+    this.#storeAfter = storeAfter;
     deps.stream.listen((change) => {
-      if (change.kind === 'push-rules' && change.about !== null) this.#rules.delete(change.about);
-      if (change.kind === 'receipt' && change.about !== null && change.roomNo !== null) {
-        const key = keyOf(change.about, change.roomNo);
-        this.#kept.delete(key);
-        // Whoever is loading may have read the receipts from before.
-        this.#loading.delete(key);
-      }
+      if (change.kind !== 'receipt' && change.kind !== 'event') return;
+      // A receipt of the user, or a change of their membership: who comes in again begins anew.
+      if (change.about === null || change.roomNo === null) return;
+      const key = keyOf(change.about, change.roomNo);
+      this.#kept.delete(key);
+      // Whoever is loading may have read what was before.
+      this.#loading.delete(key);
     });
   }
 
@@ -84,7 +85,7 @@ export class UnreadCounts {
     let main: UnreadCount = { notifyCount: 0, highlightCount: 0 };
     for (const [threadId, tally] of kept.threads) {
       const count = { notifyCount: tally.notify, highlightCount: tally.highlight };
-      if (threadId === MAIN) main = count;
+      if (threadId === MAIN_THREAD) main = count;
       else if (tally.notify > 0 || tally.highlight > 0) threads.set(threadId, count);
     }
     return { main, threads };
@@ -92,11 +93,13 @@ export class UnreadCounts {
 
   async #keptOf(live: LiveRoom, userId: UserId): Promise<Kept> {
     const key = keyOf(userId, live.roomNo);
+    const rulesPosition = await this.#deps.verdicts.versionOf(userId);
     const known = this.#kept.get(key);
-    if (known !== undefined) return known;
+    // Counts are of one set of rules: with others, all that is unread is judged again.
+    if (known?.rulesPosition === rulesPosition) return known;
     let loading = this.#loading.get(key);
     if (loading === undefined) {
-      loading = this.#load(live, userId);
+      loading = this.#load(live, userId, rulesPosition);
       this.#loading.set(key, loading);
     }
     const mine = loading;
@@ -109,27 +112,17 @@ export class UnreadCounts {
     }
   }
 
-  async #load(live: LiveRoom, userId: UserId): Promise<Kept> {
-    const { db, stream, events } = this.#deps;
+  async #load(live: LiveRoom, userId: UserId, rulesPosition: StreamPosition): Promise<Kept> {
+    const { db } = this.#deps;
+    const marks = await readMarksOf(this.#deps, live, userId);
     const threads = new Map<string, Tally>();
-    let since = 0;
-    for (const receipt of await listReceiptsOfUser(db, live.roomNo, userId)) {
-      if (receipt.type === 'm.fully_read') continue;
-      if (receipt.threadId === '') since = Math.max(since, receipt.eventPosition);
-      else {
-        const tally = threads.get(receipt.threadId) ?? { since: 0, notify: 0, highlight: 0 };
-        tally.since = Math.max(tally.since, receipt.eventPosition);
-        threads.set(receipt.threadId, tally);
-      }
-    }
-    // What happened before the user came in is nothing that they left unread.
-    const memberNo = live.currentNo('m.room.member', userId);
-    const joinedAt = memberNo === null ? 0 : (await this.#firstJoin(await events.get(memberNo))).position;
-    since = Math.max(since, joinedAt, stream.current - BEHIND_MAX * 10);
+    for (const [threadId, since] of marks.threads) threads.set(threadId, { since, notify: 0, highlight: 0 });
+    const since = marks.everywhere;
     const stored = await listUnreadCounts(db, userId, live.roomNo);
     let countedTo = stored.reduce((furthest, row) => Math.max(furthest, row.countedTo), 0);
     const fits =
       stored.length > 0 &&
+      stored.every((row) => row.rulesPosition === rulesPosition) &&
       stored.every((row) => row.sincePosition === Math.max(since, threads.get(row.threadId)?.since ?? 0)) &&
       [...threads].every(
         ([threadId, tally]) => tally.since <= since || stored.some((row) => row.threadId === threadId),
@@ -144,76 +137,58 @@ export class UnreadCounts {
     } else {
       countedTo = Math.min(since, ...[...threads.values()].map((tally) => Math.max(tally.since, since)));
     }
-    return { countedTo: Math.max(countedTo, since), since, threads, counting: null };
-  }
-
-  /** Goes back from a member event through changes of the profile to the join itself. */
-  async #firstJoin(member: StoredEvent): Promise<StoredEvent> {
-    let event = member;
-    for (let step = 0; step < 100 && event.row.replacesNo !== null; step++) {
-      const before = await this.#deps.events.get(event.row.replacesNo);
-      if (before.pdu.content['membership'] !== 'join') break;
-      event = before;
-    }
-    return event;
+    return { countedTo: Math.max(countedTo, since), since, threads, rulesPosition, counting: null };
   }
 
   async #countOn(live: LiveRoom, userId: UserId, kept: Kept, upTo: StreamPosition): Promise<void> {
-    const { db, events: store } = this.#deps;
-    const rules = await this.#rulesOf(userId);
-    const ignored = await this.#deps.ignored.of(userId);
+    const { db, events: store, verdicts } = this.#deps;
+    const judge = await verdicts.judgeFor(live, userId);
     let judged = 0;
-    const judge = async (events: readonly StoredEvent[]): Promise<void> => {
-      const displayName = await this.#displayName(live, userId);
+    const tallyAll = async (events: readonly StoredEvent[]): Promise<void> => {
       for (const event of events) {
         judged++;
-        if (event.isShown && !isHushed(event, ignored)) await this.#tally(live, kept, rules, event, displayName);
+        if (event.position > kept.since && !isRedactedBy(event, upTo)) await this.#tally(kept, judge, event, 1);
+        await this.#takeBack(live, kept, judge, event);
       }
     };
     if (kept.countedTo >= live.recentFloor) {
-      await judge(live.recent.filter((event) => event.position > kept.countedTo && event.position <= upTo));
+      await tallyAll(live.recent.filter((event) => event.position > kept.countedTo && event.position <= upTo));
     } else {
       for (let after = kept.countedTo; ; ) {
         const rows = await listEventsForwards(db, live.roomNo, after, upTo, PAGE);
-        await judge(await store.fromRows(rows));
+        await tallyAll(await store.fromRows(rows));
         if (rows.length < PAGE || judged >= BEHIND_MAX) break;
         after = rows.at(-1)!.position!;
       }
     }
     kept.countedTo = Math.max(kept.countedTo, upTo);
-    if (judged >= STORE_AFTER) await this.#store(live, userId, kept);
+    if (judged >= this.#storeAfter) await this.#store(live, userId, kept);
   }
 
-  async #tally(
-    live: LiveRoom,
-    kept: Kept,
-    rules: CompiledRules,
-    event: StoredEvent,
-    displayName: string | null,
-  ): Promise<void> {
-    if (event.position <= kept.since || event.isRedacted) return;
-    const verdict = evaluatePush(rules, await this.#pushEvent(live, event), displayName);
-    if (!verdict.notify) return;
-    const threadId = await this.#threadOf(event);
+  /** Counts an event, or (`by` -1) counts it no longer. */
+  async #tally(kept: Kept, judge: Judge, event: StoredEvent, by: 1 | -1): Promise<void> {
+    const verdict = await judge(event);
+    if (!verdict?.notify) return;
+    const threadId = await threadOf(this.#deps.events, event);
     let tally = kept.threads.get(threadId);
     if (event.position <= (tally?.since ?? 0)) return;
     if (tally === undefined) {
       tally = { since: 0, notify: 0, highlight: 0 };
       kept.threads.set(threadId, tally);
     }
-    tally.notify++;
-    if (verdict.highlight) tally.highlight++;
+    tally.notify = Math.max(0, tally.notify + by);
+    if (verdict.highlight) tally.highlight = Math.max(0, tally.highlight + by);
   }
 
-  /** The thread an event belongs to: its root's ID, or `main`. What is said of an event goes where that event is. */
-  async #threadOf(event: StoredEvent): Promise<string> {
-    let relation = relationOf(event);
-    for (let hop = 0; relation !== null && hop < HOPS_MAX; hop++) {
-      if (relation.isThread) return relation.eventId;
-      const target = await this.#deps.events.findById(relation.eventId);
-      relation = target === undefined || target.row.roomNo !== event.row.roomNo ? null : relationOf(target);
-    }
-    return MAIN;
+  /** Where an event redacts one that was counted earlier, that one counts no longer. */
+  async #takeBack(live: LiveRoom, kept: Kept, judge: Judge, redaction: StoredEvent): Promise<void> {
+    const { redacts } = redaction.pdu;
+    const target = redacts === null ? undefined : await this.#deps.events.findById(redacts);
+    if (target === undefined || target.row.roomNo !== live.roomNo || target.row.position === null) return;
+    if (target.row.redactedByNo !== redaction.eventNo) return;
+    // What lies behind was not counted yet, or read.
+    if (target.position <= kept.since || target.position > kept.countedTo) return;
+    await this.#tally(kept, judge, target, -1);
   }
 
   async #store(live: LiveRoom, userId: UserId, kept: Kept): Promise<void> {
@@ -223,63 +198,24 @@ export class UnreadCounts {
       sincePosition: Math.max(kept.since, tally.since),
       notifyCount: tally.notify,
       highlightCount: tally.highlight,
+      rulesPosition: kept.rulesPosition,
     }));
-    if (!kept.threads.has(MAIN)) {
+    if (!kept.threads.has(MAIN_THREAD)) {
       rows.push({
-        threadId: MAIN,
+        threadId: MAIN_THREAD,
         countedTo: kept.countedTo,
         sincePosition: kept.since,
         notifyCount: 0,
         highlightCount: 0,
+        rulesPosition: kept.rulesPosition,
       });
     }
     await this.#deps.db.commit(replaceUnreadCounts(userId, live.roomNo, rows));
-  }
-
-  async #rulesOf(userId: UserId): Promise<CompiledRules> {
-    const known = this.#rules.get(userId);
-    if (known !== undefined) return known;
-    const stored = await findPushRules(this.#deps.db, userId);
-    // Written by the push rules service in this very shape.
-    const own = stored === undefined ? NO_PUSH_RULES : (JSON.parse(stored.rules) as StoredPushRules);
-    const rules = compileRules(userId, pushRuleSet(userId, own, { polls: true }));
-    this.#rules.set(userId, rules);
-    return rules;
-  }
-
-  async #displayName(live: LiveRoom, userId: UserId): Promise<string | null> {
-    const memberNo = live.currentNo('m.room.member', userId);
-    if (memberNo === null) return null;
-    const name = (await this.#deps.events.get(memberNo)).pdu.content['displayname'];
-    return typeof name === 'string' ? name : null;
-  }
-
-  async #pushEvent(live: LiveRoom, event: StoredEvent): Promise<PushEvent> {
-    const known = this.#pushEvents.get(event.eventNo);
-    if (known !== undefined) return known;
-    const createNo = live.currentNo('m.room.create', '');
-    const levelsNo = live.currentNo('m.room.power_levels', '');
-    const create = createNo === null ? null : await this.#deps.events.get(createNo);
-    const powerLevels = levelsNo === null ? undefined : (await this.#deps.events.get(levelsNo)).pdu;
-    const levels = create === null ? null : readPowerLevels(live.rules, create.pdu, powerLevels);
-    const pushEvent = new PushEvent(event.pdu, {
-      memberCount: live.joinedCount,
-      senderLevel: levels?.levelOf(event.pdu.sender) ?? 0,
-      notificationLevelOf: (key) => levels?.neededToNotify(key) ?? 50,
-    });
-    this.#pushEvents.set(event.eventNo, pushEvent);
-    return pushEvent;
   }
 }
 
 const keyOf = (userId: UserId, roomNo: number): string => `${roomNo} ${userId}`;
 
-type Relation = { readonly isThread: boolean; readonly eventId: EventId };
-
-/** What an event relates to, or null. */
-function relationOf(event: StoredEvent): Relation | null {
-  const relation = event.pdu.content['m.relates_to'];
-  if (!isJsonObject(relation) || typeof relation['rel_type'] !== 'string') return null;
-  const eventId = parseEventId(relation['event_id']);
-  return eventId === null ? null : { isThread: relation['rel_type'] === 'm.thread', eventId };
-}
+/** Whether an event was redacted before a position: a redaction behind it is taken into account when it is reached. */
+const isRedactedBy = ({ row }: StoredEvent, upTo: StreamPosition): boolean =>
+  row.redactedByNo !== null && row.redactedByNo <= upTo;

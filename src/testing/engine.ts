@@ -39,9 +39,12 @@ export type Engine = {
   readonly bundles: Bundles;
 };
 
-/** An engine over a database, as a fresh start would have it. */
-export async function startEngine(db: Database, serverName = SERVER_NAME): Promise<Engine> {
-  const clock = handClock();
+/** An engine over a database, as a fresh start would have it. A second start on it wants another seed, and later time. */
+export async function startEngine(
+  db: Database,
+  serverName = SERVER_NAME,
+  { clock = handClock(), seed = 7 }: { clock?: HandClock; seed?: number } = {},
+): Promise<Engine> {
   const stream = await Stream.open({ db, clock });
   const events = new EventStore({ db, cacheBytesMax: 32_000_000 });
   const snapshots = new Snapshots({ db, cacheBytesMax: 16_000_000 });
@@ -49,7 +52,7 @@ export async function startEngine(db: Database, serverName = SERVER_NAME): Promi
   const rooms = new Rooms({
     db,
     clock,
-    random: seededRandom(7),
+    random: seededRandom(seed),
     stream,
     events,
     snapshots,

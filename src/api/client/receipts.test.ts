@@ -67,6 +67,33 @@ forEachDatabase((database) => {
     assert.equal(await mark(alice, room, 'm.fully_read', said, { thread_id: 'main' }), '400 M_INVALID_PARAM');
   });
 
+  test('a receipt for a thread stands at what is in the thread, its root, and what is said of either', async (t) => {
+    const server = await testServer(t, { database });
+    const alice = await server.user('alice');
+    const room = await alice.createRoom();
+    const relating = (relType: string, eventId: string): object => ({
+      msgtype: 'm.text',
+      body: 'x',
+      'm.relates_to': { rel_type: relType, event_id: eventId },
+    });
+    const root = await alice.say(room, 'root');
+    const reply = await alice.send(room, 'm.room.message', relating('m.thread', root));
+    const ofReply = await alice.send(room, 'm.reaction', relating('m.annotation', reply));
+    const ofRoot = await alice.send(room, 'm.reaction', relating('m.annotation', root));
+    const elsewhere = await alice.say(room, 'elsewhere');
+
+    for (const eventId of [root, reply, ofReply, ofRoot]) {
+      assert.equal(await mark(alice, room, 'm.read', eventId, { thread_id: root }), '200');
+    }
+    assert.equal(await mark(alice, room, 'm.read', elsewhere, { thread_id: root }), '400 M_INVALID_PARAM');
+    assert.equal(await mark(alice, room, 'm.read', root, { thread_id: elsewhere }), '400 M_INVALID_PARAM');
+    for (const eventId of [root, ofRoot, elsewhere]) {
+      assert.equal(await mark(alice, room, 'm.read', eventId, { thread_id: 'main' }), '200');
+    }
+    assert.equal(await mark(alice, room, 'm.read', reply, { thread_id: 'main' }), '400 M_INVALID_PARAM');
+    assert.equal(await mark(alice, room, 'm.read.private', ofReply, { thread_id: 'main' }), '400 M_INVALID_PARAM');
+  });
+
   test('read markers set several at once; the fully-read one is account data, and goes forward only', async (t) => {
     const server = await testServer(t, { database });
     const alice = await server.user('alice');
