@@ -44,6 +44,13 @@ export class PushVerdicts {
     });
   }
 
+  /** What `versionOf` gives, where no query is needed for it. */
+  versionAtHand(userId: UserId): StreamPosition | undefined {
+    const rules = this.#rules.get(userId);
+    const ignoring = this.#ignoring.get(userId);
+    return rules === undefined || ignoring === undefined ? undefined : Math.max(rules.position, ignoring.position);
+  }
+
   /** Grows with each change of what decides for a user: verdicts of one version stand beside each other. */
   async versionOf(userId: UserId): Promise<StreamPosition> {
     const { position } = await this.#rulesOf(userId);

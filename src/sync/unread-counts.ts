@@ -4,7 +4,7 @@
  * who do not read. Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#receiving-notifications
  */
 import { LRUCache } from 'lru-cache';
-import type { UserId } from '../core/ids.ts';
+import type { EventId, UserId } from '../core/ids.ts';
 import { atMost } from '../kit/lru-bound.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
@@ -93,7 +93,8 @@ export class UnreadCounts {
 
   async #keptOf(live: LiveRoom, userId: UserId): Promise<Kept> {
     const key = keyOf(userId, live.roomNo);
-    const rulesPosition = await this.#deps.verdicts.versionOf(userId);
+    const { verdicts } = this.#deps;
+    const rulesPosition = verdicts.versionAtHand(userId) ?? (await verdicts.versionOf(userId));
     const known = this.#kept.get(key);
     // Counts are of one set of rules: with others, all that is unread is judged again.
     if (known?.rulesPosition === rulesPosition) return known;
@@ -148,7 +149,8 @@ export class UnreadCounts {
       for (const event of events) {
         judged++;
         if (event.position > kept.since && !isRedactedBy(event, upTo)) await this.#tally(kept, judge, event, 1);
-        await this.#takeBack(live, kept, judge, event);
+        const { redacts } = event.pdu;
+        if (redacts !== null) await this.#takeBack(live, kept, judge, event, redacts);
       }
     };
     if (kept.countedTo >= live.recentFloor) {
@@ -181,9 +183,8 @@ export class UnreadCounts {
   }
 
   /** Where an event redacts one that was counted earlier, that one counts no longer. */
-  async #takeBack(live: LiveRoom, kept: Kept, judge: Judge, redaction: StoredEvent): Promise<void> {
-    const { redacts } = redaction.pdu;
-    const target = redacts === null ? undefined : await this.#deps.events.findById(redacts);
+  async #takeBack(live: LiveRoom, kept: Kept, judge: Judge, redaction: StoredEvent, redacts: EventId): Promise<void> {
+    const target = await this.#deps.events.findById(redacts);
     if (target === undefined || target.row.roomNo !== live.roomNo || target.row.position === null) return;
     if (target.row.redactedByNo !== redaction.eventNo) return;
     // What lies behind was not counted yet, or read.

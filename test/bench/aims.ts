@@ -31,6 +31,8 @@ export const AIMS = {
     p95Ms: 100,
     others: ['5.6 (p95 1152)', '7.3 (p95 1921)', '1.6 (p95 692)'],
   },
+  presence: { id: 'presence', title: 'one presence of 200 to waiting syncs', cpuMs: 0.15, others: ['', '', ''] },
+  receipt: { id: 'receipt', title: 'receipt in a room of 500', cpuMs: 0.5, others: ['', '', ''] },
   'initial-20': { id: 'initial-20', title: 'initial sync, 20 rooms', cpuMs: 8, others: ['133', '165', '42'] },
   'initial-100': { id: 'initial-100', title: 'initial sync, 100 rooms', cpuMs: 30, others: ['800', '405', '260'] },
   incremental: {

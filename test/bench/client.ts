@@ -121,6 +121,16 @@ export class BenchUser {
     await this.raw('POST', '/search', { search_categories: { room_events: wish } });
   }
 
+  async setPresence(presence: string, statusMsg: string): Promise<void> {
+    const path = `/presence/${encodeURIComponent(this.userId)}/status`;
+    await this.raw('PUT', path, { presence, status_msg: statusMsg });
+  }
+
+  /** Tells that an event and all before it are read. */
+  async read(roomId: string, eventId: string): Promise<void> {
+    await this.raw('POST', `/rooms/${encodeURIComponent(roomId)}/receipt/m.read/${encodeURIComponent(eventId)}`, {});
+  }
+
   async searchUsers(term: string): Promise<void> {
     await this.raw('POST', '/user_directory/search', { search_term: term });
   }

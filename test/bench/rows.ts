@@ -76,52 +76,100 @@ const sending: Row = {
   },
 };
 
+/**
+ * Lets something happen again and again that all users wait for in /sync; measures what each of the answers costs.
+ * `deed` does it and gives a text by which the answer that tells of it is known.
+ */
+async function measureDelivery(
+  scene: Scene,
+  id: AimId,
+  users: readonly BenchUser[],
+  deed: (round: number) => { readonly told: string; readonly done: () => Promise<unknown> },
+): Promise<void> {
+  const { meter } = scene;
+  const since = new Map<BenchUser, string>();
+  await inParallel(users, 20, async (user) => since.set(user, (await user.sync(null, 0)).nextBatch));
+
+  /** Waits in /sync until it arrives; gives the time when it did. */
+  const delivered = async (user: BenchUser, told: string): Promise<number> => {
+    for (;;) {
+      const { nextBatch, text } = await user.sync(since.get(user)!, 30_000);
+      const nowMs = performance.now();
+      since.set(user, nextBatch);
+      if (text.includes(told)) return nowMs;
+    }
+  };
+  // What was sent while the first syncs ran must not end the first wait.
+  const waits: number[] = [];
+  const rounds = Math.max(5, Math.round(30 * scene.scale));
+  let cpuMs = 0;
+  let measured = 0;
+  const endMs = performance.now() + limitMs(40, scene);
+  for (let round = -2; round < rounds && (round < 3 || performance.now() < endMs); round++) {
+    const { told, done } = deed(round);
+    // The answer to the one who does it may come later than what the others get: all wait for what is told of it.
+    const arrivals = users.map((user) => delivered(user, told));
+    await meter.untilIdle();
+    const cpuBefore = meter.cpuMs();
+    const startMs = performance.now();
+    await done();
+    const walls = (await Promise.all(arrivals)).map((arrivedMs) => arrivedMs - startMs);
+    await meter.untilIdle();
+    // The first rounds warm up.
+    if (round < 0) continue;
+    cpuMs += meter.cpuMs() - cpuBefore;
+    measured += walls.length;
+    waits.push(...walls);
+  }
+  scene.note(id, {
+    ops: measured,
+    cpuMs: cpuMs / measured,
+    p50Ms: quantile(waits, 0.5),
+    p95Ms: quantile(waits, 0.95),
+  });
+}
+
 const delivery: Row = {
   name: 'delivery',
   async run(scene) {
-    const { meter } = scene;
     const users = await scene.newUsers(200);
     const roomId = await roomOf(users);
-    const since = new Map<BenchUser, string>();
-    await inParallel(users, 20, async (user) => since.set(user, (await user.sync(null, 0)).nextBatch));
+    await measureDelivery(scene, 'delivery', users, () => ({
+      told: '"m.room.message"',
+      done: () => users[0]!.say(roomId),
+    }));
+  },
+};
 
-    /** Waits in /sync until an event arrives; gives the time when it did. */
-    const delivered = async (user: BenchUser, isIn: (text: string) => boolean): Promise<number> => {
-      for (;;) {
-        const { nextBatch, text } = await user.sync(since.get(user)!, 30_000);
-        const nowMs = performance.now();
-        since.set(user, nextBatch);
-        if (isIn(text)) return nowMs;
-      }
+const presence: Row = {
+  name: 'presence',
+  async run(scene) {
+    const users = await scene.newUsers(200);
+    await roomOf(users);
+    await measureDelivery(scene, 'presence', users, (round) => ({
+      told: `status ${round}"`,
+      done: () => users[0]!.setPresence(round % 2 === 0 ? 'online' : 'unavailable', `status ${round}`),
+    }));
+  },
+};
+
+const receipts: Row = {
+  name: 'receipts',
+  async run(scene) {
+    const users = await scene.newUsers(500);
+    const roomId = await roomOf(users);
+    const rounds = Math.max(2, Math.round(12 * scene.scale));
+    const eventIds: string[] = [];
+    for (let i = 0; i < rounds; i++) eventIds.push(await users[0]!.say(roomId));
+    const read = (_: number, index: number): Promise<void> =>
+      users[index % users.length]!.read(roomId, eventIds[Math.floor(index / users.length) % rounds]!);
+    const work = {
+      workers: 10,
+      ops: scaled(users.length * rounds * 0.8, scene),
+      limitMs: limitMs(10, scene),
+      op: read,
     };
-    // What was sent while the first syncs ran must not end the first wait.
-    const waits: number[] = [];
-    const rounds = Math.max(5, Math.round(30 * scene.scale));
-    let cpuMs = 0;
-    let measured = 0;
-    const endMs = performance.now() + limitMs(40, scene);
-    for (let round = -2; round < rounds && (round < 3 || performance.now() < endMs); round++) {
-      // The answer to the sender may come later than what the others get: all wait for the room's next message.
-      const arrivals = users.map((user) => delivered(user, (text) => text.includes('"m.room.message"')));
-      await meter.untilIdle();
-      const cpuBefore = meter.cpuMs();
-      const startMs = performance.now();
-      await users[0]!.say(roomId);
-      const walls = (await Promise.all(arrivals)).map((arrivedMs) => arrivedMs - startMs);
-      await meter.untilIdle();
-      // The first rounds warm up.
-      if (round < 0) continue;
-      cpuMs += meter.cpuMs() - cpuBefore;
-      measured += walls.length;
-      waits.push(...walls);
-    }
-    const figure = {
-      ops: measured,
-      cpuMs: cpuMs / measured,
-      p50Ms: quantile(waits, 0.5),
-      p95Ms: quantile(waits, 0.95),
-    };
-    scene.note('delivery', figure);
+    scene.note('receipt', await scene.meter.measure(work));
   },
 };
 
@@ -285,5 +333,17 @@ const searching: Row = {
 };
 
 export const ROWS: readonly Row[] = [
-  ...[sending, delivery, initialSyncs, incrementalSync, createRoom, joinSmall, bigRoom, history, searching],
+  ...[
+    sending,
+    delivery,
+    presence,
+    receipts,
+    initialSyncs,
+    incrementalSync,
+    createRoom,
+    joinSmall,
+    bigRoom,
+    history,
+    searching,
+  ],
 ];
