@@ -34,6 +34,7 @@ import { Filters } from '../services/filters.ts';
 import { LastSeen } from '../services/last-seen.ts';
 import { Login } from '../services/login.ts';
 import { Membership } from '../services/membership.ts';
+import { Notifications } from '../services/notifications.ts';
 import { Passwords } from '../services/passwords.ts';
 import { Presence } from '../services/presence.ts';
 import { Profiles } from '../services/profiles.ts';
@@ -342,6 +343,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     mayChangePassword: sessions.passwordLogin !== false && hasLocalPasswords,
     membership,
     metrics,
+    notifications: new Notifications({ db, stream, rooms, events, views, verdicts }),
     oldSync,
     presence: new Presence({ tracker: presenceTracker, clock }),
     profiles,

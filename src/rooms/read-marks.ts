@@ -8,6 +8,8 @@ import type { LiveRoom } from './live-room.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 export type ReadMarks = {
+  /** Where the user came in. */
+  readonly joinedAt: StreamPosition;
   /** What lies up to here is read in every thread. */
   readonly everywhere: StreamPosition;
   /** What lies up to here is read in one thread, `main` or its root's ID. */
@@ -26,14 +28,19 @@ export async function readMarksOf(
   const threads = new Map<string, StreamPosition>();
   // What happened before the user came in is nothing that they left unread.
   const memberNo = live.currentNo('m.room.member', userId);
-  let everywhere = memberNo === null ? 0 : (await firstJoin(events, await events.get(memberNo))).position;
+  const joinedAt = memberNo === null ? 0 : (await firstJoin(events, await events.get(memberNo))).position;
+  let everywhere = joinedAt;
   for (const { type, threadId, eventPosition } of await listReceiptsOfUser(db, live.roomNo, userId)) {
     if (type === 'm.fully_read') continue;
     if (threadId === '') everywhere = Math.max(everywhere, eventPosition);
     else threads.set(threadId, Math.max(threads.get(threadId) ?? 0, eventPosition));
   }
-  return { everywhere, threads };
+  return { joinedAt, everywhere, threads };
 }
+
+/** Whether an event at a position of a thread is read. */
+export const isRead = (marks: ReadMarks, threadId: string, position: StreamPosition): boolean =>
+  position <= Math.max(marks.everywhere, marks.threads.get(threadId) ?? 0);
 
 /** Goes back from a member event through changes of the profile to the join itself. */
 async function firstJoin(events: EventStore, member: StoredEvent): Promise<StoredEvent> {

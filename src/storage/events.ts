@@ -122,6 +122,21 @@ export async function listEventsForwards(
   return rows.map(toRow);
 }
 
+/** Events of several rooms' timelines with `after < position < before`, the newest first. By events_by_position. */
+export async function listEventsOfRooms(
+  db: Reader,
+  roomNos: readonly number[],
+  after: number,
+  before: number,
+  limit: number,
+): Promise<EventRow[]> {
+  const rows = await db.all<Columns>(
+    sql`select * from events where room_no ${anyOf(roomNos)} and position > ${after} and position < ${before}
+        order by position desc limit ${limit}`,
+  );
+  return rows.map(toRow);
+}
+
 /** Makes an event a forward extremity. */
 export function insertForwardExtremity(roomNo: number, eventNo: number): Statement {
   return sql`insert into forward_extremities (room_no, event_no) values (${roomNo}, ${eventNo})`;

@@ -19,6 +19,7 @@ import { listPublicRoomsEndpoints } from './list-public-rooms.ts';
 import { loginEndpoints } from './login.ts';
 import { logoutEndpoints } from './logout.ts';
 import { messagePaginationEndpoints } from './message-pagination.ts';
+import { notificationEndpoints } from './notifications.ts';
 import { oldSyncEndpoints } from './old-sync.ts';
 import { passwordManagementEndpoints } from './password-management.ts';
 import { presenceEndpoints } from './presence.ts';
@@ -65,6 +66,7 @@ const modules = [
   loginEndpoints,
   logoutEndpoints,
   messagePaginationEndpoints,
+  notificationEndpoints,
   oldSyncEndpoints,
   passwordManagementEndpoints,
   presenceEndpoints,
