@@ -258,8 +258,8 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
 
   // What a user keeps, and what a user sees
   const filters = new Filters({ db });
-  const accountData = new AccountData({ db, stream, rooms });
   const pushRules = new PushRules({ db, stream });
+  const accountData = new AccountData({ db, stream, rooms, pushRules });
   const receipts = new Receipts({ db, stream, clock, rooms, events });
   const typing = new Typing({ stream, clock });
   const presenceTracker = new PresenceTracker({

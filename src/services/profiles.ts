@@ -39,6 +39,8 @@ const KEY_BYTES_MAX = 255;
 const PROFILE_BYTES_MAX = 65_536;
 const DISPLAYNAME_CHARS_MAX = 256;
 const AVATAR_URL_CHARS_MAX = 1000;
+/** The specification's field, and what it was called before. */
+const TIME_ZONES = new Set(['m.tz', 'us.cloke.msc4175.tz']);
 /** The common namespaced identifier grammar. */
 const KEY = /^[a-z][a-z0-9._-]*$/;
 
@@ -215,5 +217,5 @@ function checkValue(key: string, value: JsonValue): void {
     if (typeof value !== 'string') throw invalidParam(`${key}: must be a string.`);
     if ([...value].length > charsMax) throw invalidParam(`${key}: must be at most ${charsMax} characters.`);
   }
-  if (key === 'm.tz' && typeof value !== 'string') throw invalidParam('m.tz: must be a string.');
+  if (TIME_ZONES.has(key) && typeof value !== 'string') throw invalidParam(`${key}: must be a string.`);
 }

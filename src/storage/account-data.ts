@@ -40,6 +40,14 @@ export async function findAccountData(
   return row && toRow(row);
 }
 
+/** How many types of data a user has for the account (0) or one room. */
+export async function countAccountData(db: Reader, userId: UserId, roomNo: number): Promise<number> {
+  const row = await db.first<{ types: number }>(
+    sql`select count(*) as types from account_data where user_id = ${userId} and room_no = ${roomNo}`,
+  );
+  return row?.types ?? 0;
+}
+
 /** Account data of a user with `after < position <= upTo`, of the account and of all rooms. */
 export async function listAccountData(
   db: Reader,

@@ -130,6 +130,42 @@ forEachDatabase((database) => {
     assert.deepEqual(Object.keys((await bob.sync(reply.next_batch)).rooms.invite), [room.id]);
   });
 
+  test('who leaves types no more, and typing is refused to others, from outside and for times that cannot be', async (t) => {
+    const clock = handClock();
+    const server = await testServer(t, { database, clock });
+    const [alice, bob] = [await server.user('alice'), await server.user('bob')];
+    const room = await alice.createRoom({ preset: 'public_chat' });
+    const typing = (who: TestUser, whose: TestUser, body: object) =>
+      who.put(roomPath(room, 'typing', whose.userId), body);
+    assert.equal((await typing(bob, bob, { typing: true })).status, 403);
+    await bob.join(room);
+    assert.equal((await typing(bob, alice, { typing: true })).status, 403);
+    assert.equal((await typing(bob, bob, { typing: true, timeout: -1 })).status, 400);
+    assert.equal((await typing(bob, bob, { typing: 'yes' })).status, 400);
+    assert.equal((await typing(bob, bob, {})).status, 400);
+    succeeded(await typing(bob, bob, { typing: true, timeout: 1e12 }));
+    succeeded(await typing(alice, alice, { typing: true }));
+    const typists = async (since: string) => {
+      const answer = await alice.sync(since);
+      const { events } = answer.rooms.join[room.id].ephemeral;
+      return { since: answer.next_batch, ids: events[0].content.user_ids.sort() };
+    };
+    const first = await alice.sync();
+    assert.equal(first.rooms.join[room.id].ephemeral.events[0].content.user_ids.length, 2);
+    clock.advance(30_000);
+    const afterDefault = await typists(first.next_batch);
+    assert.deepEqual(afterDefault.ids, [bob.userId]);
+
+    await bob.leave(room);
+
+    assert.deepEqual((await typists(afterDefault.since)).ids, []);
+    await bob.join(room);
+    succeeded(await typing(bob, bob, { typing: true, timeout: 1e12 }));
+    const again = await alice.sync();
+    clock.advance(120_000);
+    assert.deepEqual((await typists(again.next_batch)).ids, [], 'nobody types for ever');
+  });
+
   test('typing ends by itself, and is told to those in the room only', async (t) => {
     const clock = handClock();
     const server = await testServer(t, { database, clock });

@@ -79,14 +79,15 @@ export async function startWorld(db: Database, clock: HandClock, seed: number): 
     presence,
     presenceViews: new PresenceViews({ tracker: presence, clock }, { includesOffline: false }),
   });
+  const pushRules = new PushRules({ db, stream });
   const filters = [false, true].map((isApart) =>
     compileFilter({ room: { timeline: { limit: 1000, unread_thread_notifications: isApart } } }),
   );
   return {
     ...engine,
     receipts: new Receipts({ db, stream, clock, rooms, events }),
-    pushRules: new PushRules({ db, stream }),
-    accountData: new AccountData({ db, stream, rooms }),
+    pushRules,
+    accountData: new AccountData({ db, stream, rooms, pushRules }),
     unread,
     async sync(userId, since, tellsThreadsApart) {
       const answer = await sync.sync({

@@ -70,4 +70,45 @@ forEachDatabase((database) => {
     assert.equal((await mallory.get(path)).status, 403);
     assert.equal((await mallory.put(`${path}/u.x`, {})).status, 403);
   });
+
+  test('push rules are read as account data, and unread markers are kept for all devices under both their names', async (t) => {
+    const server = await testServer(t, { database });
+    const alice = await server.user('alice');
+    const room = await alice.createRoom();
+    const { next_batch: since } = await alice.sync();
+    for (const type of ['m.marked_unread', 'com.famedly.marked_unread']) {
+      succeeded(await alice.put(dataPath(alice, type, room.id), { unread: true }));
+    }
+
+    const rules = succeeded(await alice.get(dataPath(alice, 'm.push_rules')));
+    assert.deepEqual(rules, succeeded(await alice.get('/v3/pushrules/')));
+    const { events } = (await alice.sync(since)).rooms.join[room.id].account_data;
+    assert.deepEqual(events.map((event: { type: string }) => event.type).sort(), [
+      'com.famedly.marked_unread',
+      'm.marked_unread',
+    ]);
+  });
+
+  test('tags and types of data are bounded in number and size, and an order is a number', async (t) => {
+    const server = await testServer(t, { database });
+    const alice = await server.user('alice');
+    const room = await alice.createRoom();
+    const path = `/v3/user/${encodeURIComponent(alice.userId)}/rooms/${encodeURIComponent(room.id)}/tags`;
+    const tag = async (name: string, body: object): Promise<string> => {
+      const reply = await alice.put(`${path}/${encodeURIComponent(name)}`, body);
+      return `${reply.status} ${reply.body.errcode}`;
+    };
+
+    assert.equal(await tag('u.a', { order: 'first' }), '400 M_BAD_JSON');
+    assert.equal(await tag('u.a', { order: null }), '400 M_BAD_JSON');
+    assert.equal(await tag(`u.${'x'.repeat(254)}`, {}), '400 M_INVALID_PARAM');
+    assert.equal(await tag('u.big', { x: 'x'.repeat(65_536) }), '413 M_TOO_LARGE');
+    succeeded(await alice.put(`${path}/${encodeURIComponent(`u.${'x'.repeat(253)}`)}`, { order: 0.25 }));
+    for (let first = 0; first < 1000; first += 50) {
+      const types = Array.from({ length: 50 }, (_, index) => dataPath(alice, `org.example.${first + index}`));
+      for (const reply of await Promise.all(types.map((type) => alice.put(type, {})))) succeeded(reply);
+    }
+    assert.equal((await alice.put(dataPath(alice, 'org.example.more'), {})).status, 413);
+    succeeded(await alice.put(dataPath(alice, 'org.example.7'), { changed: true }));
+  });
 });

@@ -1,7 +1,7 @@
 /** Spec module "Typing notifications". */
 import { forbidden } from '../../core/errors.ts';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
-import { boolean, empty, integer, object, optional, roomId, userId } from '../../http/schema.ts';
+import { boolean, empty, integerBetween, object, optional, roomId, userId } from '../../http/schema.ts';
 import type { Rooms } from '../../rooms/rooms.ts';
 import type { Typing } from '../../stream/typing.ts';
 import { v3 } from './paths.ts';
@@ -17,7 +17,7 @@ export const typingEndpoints = ({ rooms, typing }: { rooms: Rooms; typing: Typin
     auth: 'user-or-guest',
     isActivity: true,
     params: object({ roomId, userId }),
-    body: object({ typing: boolean, timeout: optional(integer) }),
+    body: object({ typing: boolean, timeout: optional(integerBetween(0, Number.MAX_SAFE_INTEGER)) }),
     reply: empty,
     async handler({ user, params, body }) {
       checkOneself(params.userId, user, 'Only your own typing can be told.');

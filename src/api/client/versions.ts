@@ -9,7 +9,15 @@ import { array, boolean, object, record, string } from '../../http/schema.ts';
 const SPEC_VERSIONS = ['r0.6.1', 'v1.1'];
 
 /** Proposals that are served beside the specification's text. */
-const UNSTABLE_FEATURES: Readonly<Record<string, boolean>> = {};
+const UNSTABLE_FEATURES: Readonly<Record<string, boolean>> = {
+  // Private receipts, and receipts and counts by thread: clients look here before they look at versions.
+  'org.matrix.msc2285.stable': true,
+  'org.matrix.msc3771': true,
+  'org.matrix.msc3773': true,
+  'org.matrix.msc3026.busy_presence': true,
+  'uk.tcpip.msc4133': true,
+  'uk.tcpip.msc4133.stable': true,
+};
 
 export const versionsEndpoints = () => [
   endpoint({
