@@ -345,7 +345,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     metrics,
     notifications: new Notifications({ db, stream, rooms, events, views, verdicts }),
     oldSync,
-    presence: new Presence({ tracker: presenceTracker, clock }),
+    presence: new Presence({ tracker: presenceTracker, clock, rooms, events }),
     profiles,
     publicBaseUrl,
     pushRules,

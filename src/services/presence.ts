@@ -6,15 +6,24 @@ import { forbidden, invalidParam } from '../core/errors.ts';
 import { type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
 import type { PresenceState } from '../core/presence.ts';
 import type { Clock } from '../kit/clock.ts';
+import type { EventStore } from '../rooms/event-store.ts';
+import type { Rooms } from '../rooms/rooms.ts';
 import { type PresenceContent, presenceContent } from '../stream/presence-board.ts';
 import type { PresenceTracker, RemotePresence } from '../stream/presence-tracker.ts';
 
 const STATUS_CHARS_MAX = 1000;
 
-export class Presence {
-  readonly #deps: { tracker: PresenceTracker; clock: Clock };
+export type PresenceDeps = {
+  readonly tracker: PresenceTracker;
+  readonly clock: Clock;
+  readonly rooms: Rooms;
+  readonly events: EventStore;
+};
 
-  constructor(deps: { tracker: PresenceTracker; clock: Clock }) {
+export class Presence {
+  readonly #deps: PresenceDeps;
+
+  constructor(deps: PresenceDeps) {
     this.#deps = deps;
   }
 
@@ -45,6 +54,21 @@ export class Presence {
   async receive(origin: ServerName, updates: readonly RemotePresence[]): Promise<void> {
     const own = updates.filter(({ userId }) => serverNameOf(userId) === origin);
     if (own.length > 0) await this.#deps.tracker.receive(own);
+  }
+
+  /**
+   * Which servers are to be told of a change in the log: those with members in the user's rooms, or (a change of one
+   * room, `roomNo`) in that room. For the sender of EDUs.
+   */
+  async listServers(userId: UserId, roomNo: number | null): Promise<ReadonlySet<ServerName>> {
+    const { tracker, rooms, events } = this.#deps;
+    const servers = new Set<ServerName>();
+    for (const joined of roomNo === null ? [...(tracker.board.get(userId)?.rooms ?? [])] : [roomNo]) {
+      const live = await rooms.find((await events.room(joined)).roomId);
+      for (const server of live?.joinedByServer.keys() ?? []) servers.add(server);
+    }
+    servers.delete(serverNameOf(userId));
+    return servers;
   }
 
   /** What an `m.presence` EDU says of a user of this server: one entry of its `push`. */

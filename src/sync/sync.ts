@@ -294,7 +294,13 @@ export class Sync {
     });
     const ephemeral = await this.#ephemeral(ask, live, since, upTo);
     const data = this.#roomAccountData(ask, live, accountData);
-    const isNews = history.hasEvents || history.hasState || ephemeral !== '' || data !== '';
+    // A reader who leaves receipts out learns of the counts that they change all the same.
+    const hasRead =
+      ephemeral === '' &&
+      ask.since !== null &&
+      this.#deps.changes.mayHaveChanged('receipt', live.roomNo, ask.since) &&
+      this.#deps.changes.mayHaveChanged('receipt', ask.reader.userId, ask.since);
+    const isNews = history.hasEvents || history.hasState || ephemeral !== '' || data !== '' || hasRead;
     if (!isNews && since !== null && !ask.wantsFullState) return null;
     const parts: string[] = [`"timeline":${history.timelineText}`, `"${history.stateKey}":${history.stateText}`];
     if (ephemeral !== '' || since === null) parts.push(`"ephemeral":{"events":[${ephemeral}]}`);

@@ -77,6 +77,21 @@ forEachDatabase((database) => {
     assert.deepEqual((await countsOf(bob, room)).room, [2, 0]);
   });
 
+  test('what a receipt does to counts is told to all devices, also where they leave receipts out', async (t) => {
+    const server = await testServer(t, { database });
+    const { alice, bob, room } = await scene(server);
+    const one = await alice.say(room, 'one');
+    const filter = JSON.stringify({ room: { ephemeral: { types: ['m.typing'] } } });
+    const { next_batch: since } = await bob.sync(undefined, { filter });
+    const waiting = (await server.login(bob)).sync(since, { filter, timeout: 30_000 });
+
+    await read(bob, room, one, {}, 'm.read.private');
+
+    const joined = (await waiting).rooms.join[room.id];
+    assert.deepEqual(joined.unread_notifications, { notification_count: 0, highlight_count: 0 });
+    assert.equal(joined.ephemeral, undefined);
+  });
+
   test('threads are counted by themselves where the client tells them apart', async (t) => {
     const server = await testServer(t, { database });
     const { alice, bob, room } = await scene(server);
