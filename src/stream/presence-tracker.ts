@@ -16,10 +16,9 @@ import type { Clock, Timer } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import { KeyedQueue } from '../kit/queue.ts';
 import type { Database } from '../storage/database.ts';
-import { findRoom } from '../storage/events.ts';
-import { findPresence, listJoinedRooms, listPresent, type PresenceRow, upsertPresence } from '../storage/presence.ts';
-import { findMembership } from '../storage/room-state.ts';
 import { PresenceBoard, type PresenceFacts, PresentUser } from './presence-board.ts';
+import { PresenceRooms } from './presence-rooms.ts';
+import { PresenceStore } from './presence-store.ts';
 import type { Stream } from './stream.ts';
 
 export type PresenceTrackerDeps = {
@@ -40,7 +39,6 @@ export type PresenceTrackerDeps = {
 export type RemotePresence = Omit<PresenceFacts, 'lastActiveMs'> & { readonly lastActiveAgoMs: number | null };
 
 const DEVICES_MAX = 50;
-const PRESENT_AT_START_MAX = 50_000;
 const SAVE_EVERY_MS = 5000;
 /** A user of another server of whom nothing was heard for this long is offline. */
 const REMOTE_TIMEOUT_MS = 30 * 60_000;
@@ -54,12 +52,12 @@ type Due = { readonly atMs: number; readonly timer: Timer };
 export class PresenceTracker {
   readonly board: PresenceBoard;
   readonly #deps: PresenceTrackerDeps;
+  readonly #rooms: PresenceRooms;
+  readonly #store: PresenceStore;
   readonly #due = new Map<UserId, Due>();
-  readonly #excluded = new Map<string, number>();
   readonly #admitting = new Map<UserId, Promise<PresentUser>>();
   /** What is read of a user's rooms is put on the board in the order in which it was read. */
   readonly #turns = new KeyedQueue();
-  readonly #unsaved = new Set<PresentUser>();
   readonly #background = new Set<Promise<void>>();
   #isSaving = false;
   #isStopped = false;
@@ -68,6 +66,8 @@ export class PresenceTracker {
   constructor(deps: PresenceTrackerDeps) {
     this.#deps = deps;
     this.board = new PresenceBoard(deps.stream.firstPosition);
+    this.#rooms = new PresenceRooms({ db: deps.db, board: this.board }, { excluded: deps.excludedRooms });
+    this.#store = new PresenceStore(deps);
     if (!this.isTracking) {
       this.#stopListening = NOTHING;
       return;
@@ -77,7 +77,12 @@ export class PresenceTracker {
       if (kind !== 'event' || about === null || roomNo === null) return;
       const user = this.board.get(about);
       if (user === undefined) return;
-      this.#inBackground(this.#turns.run(about, () => this.#membershipChanged(user, roomNo)));
+      this.#inBackground(
+        this.#turns.run(about, async () => {
+          // Those who were in the room get to know how the newcomer is.
+          if ((await this.#rooms.refresh(user, roomNo)) && user.isHere) this.#tell(user, roomNo);
+        }),
+      );
     });
   }
 
@@ -94,7 +99,7 @@ export class PresenceTracker {
   /** A device begins a sync, and says what it is; null leaves that to us. Gives what to call when the sync ends. */
   async arrive(userId: UserId, deviceKey: string, said: PresenceState | null): Promise<() => void> {
     if (!this.isTracking) return NOTHING;
-    const user = this.board.get(userId) ?? (await this.#admit(userId));
+    const user = await this.#present(userId);
     if (said === 'offline') return NOTHING;
     const nowMs = this.#deps.clock.now();
     const known = user.devices.get(deviceKey);
@@ -142,7 +147,7 @@ export class PresenceTracker {
   /** Sets what a user is on one device, and the status that they show, on all of them. */
   async set(userId: UserId, deviceKey: string, presence: PresenceState, statusMsg: string | null): Promise<void> {
     if (!this.isTracking) return;
-    const user = this.board.get(userId) ?? (await this.#admit(userId));
+    const user = await this.#present(userId);
     const nowMs = this.#deps.clock.now();
     const device = this.#device(user, deviceKey, nowMs);
     device.said = presence;
@@ -153,30 +158,21 @@ export class PresenceTracker {
     user.statusMsg = statusMsg;
     this.#evaluate(user, hasNewStatus);
     if (!hasNewStatus) return;
-    this.#unsaved.delete(user);
-    await this.#deps.db.commit([upsertPresence(rowOf(user))]);
+    await this.#store.save(user);
   }
 
   /** Takes in what another server tells of its users: that they are its own was checked. */
   async receive(updates: readonly RemotePresence[]): Promise<void> {
     if (!this.isTracking) return;
-    const { db, clock } = this.#deps;
-    const rooms = Map.groupBy(
-      await listJoinedRooms(
-        db,
-        updates.map(({ userId }) => userId),
-      ),
-      ({ userId }) => userId,
-    );
-    const excluded = await this.#excludedNos();
-    const nowMs = clock.now();
+    const rooms = await this.#rooms.of(updates.map(({ userId }) => userId));
+    const nowMs = this.#deps.clock.now();
     for (const { userId, presence, isCurrentlyActive, statusMsg, lastActiveAgoMs } of updates) {
-      const joined = rooms.get(userId)?.map(({ roomNo }) => roomNo) ?? [];
+      const joined = rooms.get(userId) ?? [];
       let user = this.board.get(userId);
       // Of strangers nothing is kept.
       if (joined.length === 0 && user === undefined) continue;
       user ??= new PresentUser(userId, true);
-      this.#place(user, joined, excluded);
+      this.#rooms.place(user, joined);
       const lastActiveMs = lastActiveAgoMs === null ? user.lastActiveMs : nowMs - lastActiveAgoMs;
       const isNews =
         user.presence !== presence ||
@@ -197,16 +193,12 @@ export class PresenceTracker {
   async factsOf(userId: UserId): Promise<PresenceFacts> {
     const user = this.board.get(userId);
     if (user !== undefined) return user;
-    const row = this.isOn ? await findPresence(this.#deps.db, userId) : undefined;
-    return row === undefined ? new PresentUser(userId) : userOf(row);
+    return this.isOn ? this.#store.read(userId) : new PresentUser(userId);
   }
 
   /** Whether two users are in a room by which they see each other. */
-  async seeEachOther(one: UserId, other: UserId): Promise<boolean> {
-    const excluded = await this.#excludedNos();
-    const rows = await listJoinedRooms(this.#deps.db, [one, other]);
-    const ofOne = new Set(rows.filter(({ userId }) => userId === one).map(({ roomNo }) => roomNo));
-    return rows.some(({ userId, roomNo }) => userId === other && ofOne.has(roomNo) && !excluded.has(roomNo));
+  seeEachOther(one: UserId, other: UserId): Promise<boolean> {
+    return this.#rooms.seeEachOther(one, other);
   }
 
   /** Ends all timers and writes down what is not on disk yet. */
@@ -216,7 +208,7 @@ export class PresenceTracker {
     for (const { timer } of this.#due.values()) timer.cancel();
     this.#due.clear();
     await Promise.all(this.#background);
-    this.#inBackground(this.#save());
+    this.#inBackground(this.#store.flush());
     await Promise.all(this.#background);
   }
 
@@ -229,81 +221,40 @@ export class PresenceTracker {
 
   /** Puts those on the board who were there when the server stopped: who does not come back goes offline in time. */
   async #resume(): Promise<void> {
-    const { db, clock } = this.#deps;
-    const rows = (await listPresent(db, PRESENT_AT_START_MAX)).filter(({ userId }) => !this.board.get(userId));
-    const rooms = Map.groupBy(
-      await listJoinedRooms(
-        db,
-        rows.map(({ userId }) => userId),
-      ),
-      ({ userId }) => userId,
-    );
-    const excluded = await this.#excludedNos();
-    const nowMs = clock.now();
-    for (const row of rows) {
-      if (this.#isStopped || this.board.get(row.userId) !== undefined) continue;
-      const user = userOf(row);
-      user.devices.set('', { said: 'online', lastActiveMs: row.lastActiveMs, lastSeenMs: nowMs, syncs: 0 });
+    const users = await this.#store.listPresent();
+    const rooms = await this.#rooms.of(users.map(({ userId }) => userId));
+    const nowMs = this.#deps.clock.now();
+    for (const user of users) {
+      if (this.#isStopped || this.board.get(user.userId) !== undefined) continue;
+      user.devices.set('', { said: 'online', lastActiveMs: user.lastActiveMs, lastSeenMs: nowMs, syncs: 0 });
       const seen = combineDevices(user.devices.values(), nowMs, this.#deps.timers);
       user.presence = seen.presence;
       user.isCurrentlyActive = seen.isCurrentlyActive;
-      this.#place(user, rooms.get(row.userId)?.map(({ roomNo }) => roomNo) ?? [], excluded);
+      this.#rooms.place(user, rooms.get(user.userId));
       this.#callAt(user, seen.changesAtMs);
     }
   }
 
-  #admit(userId: UserId): Promise<PresentUser> {
-    let admitting = this.#admitting.get(userId);
-    if (admitting === undefined) {
-      admitting = this.#turns.run(userId, () => this.#read(userId)).finally(() => this.#admitting.delete(userId));
-      this.#admitting.set(userId, admitting);
-    }
+  /** A user of ours on the board. Who is not there yet is put there, and is not used before all is known of them. */
+  async #present(userId: UserId): Promise<PresentUser> {
+    const known = this.#admitting.get(userId) ?? this.board.get(userId);
+    if (known !== undefined) return known;
+    const admitting = this.#turns.run(userId, () => this.#admit(userId)).finally(() => this.#admitting.delete(userId));
+    this.#admitting.set(userId, admitting);
     return admitting;
   }
 
-  async #read(userId: UserId): Promise<PresentUser> {
-    const { db } = this.#deps;
-    const row = await findPresence(db, userId);
-    const user = row === undefined ? new PresentUser(userId) : userOf(row);
+  async #admit(userId: UserId): Promise<PresentUser> {
+    const user = await this.#store.read(userId);
     // On the board first: a room that is joined from now on is read behind this.
-    this.#place(user, [], new Set());
-    const rooms = await listJoinedRooms(db, [userId]);
-    this.#place(
-      user,
-      rooms.map(({ roomNo }) => roomNo),
-      await this.#excludedNos(),
-    );
+    this.#rooms.place(user);
+    try {
+      this.#rooms.place(user, (await this.#rooms.of([userId])).get(userId));
+    } catch (error) {
+      this.board.remove(user);
+      throw error;
+    }
     return user;
-  }
-
-  /** Puts a user on the board with these rooms and no others. */
-  #place(user: PresentUser, roomNos: readonly number[], excluded: ReadonlySet<number>): void {
-    if (this.board.get(user.userId) === undefined) this.board.add(user);
-    const joined = new Set(roomNos.filter((roomNo) => !excluded.has(roomNo)));
-    for (const roomNo of [...user.rooms]) if (!joined.has(roomNo)) this.board.leave(user, roomNo);
-    for (const roomNo of joined) this.board.join(user, roomNo);
-  }
-
-  async #excludedNos(): Promise<ReadonlySet<number>> {
-    for (const roomId of this.#deps.excludedRooms) {
-      if (this.#excluded.has(roomId)) continue;
-      const room = await findRoom(this.#deps.db, roomId);
-      if (room !== undefined) this.#excluded.set(roomId, room.roomNo);
-    }
-    return new Set(this.#excluded.values());
-  }
-
-  async #membershipChanged(user: PresentUser, roomNo: number): Promise<void> {
-    const row = await findMembership(this.#deps.db, roomNo, user.userId);
-    const isIn = row?.membership === 'join' && !(await this.#excludedNos()).has(roomNo);
-    if (this.board.get(user.userId) !== user || isIn === user.rooms.has(roomNo)) return;
-    if (!isIn) {
-      this.board.leave(user, roomNo);
-      return;
-    }
-    this.board.join(user, roomNo);
-    // Those who were in the room get to know how the newcomer is.
-    if (user.isHere) this.#tell(user, roomNo);
   }
 
   #device(user: PresentUser, key: string, nowMs: number): PresentDevice {
@@ -392,32 +343,12 @@ export class PresenceTracker {
   }
 
   #saveSoon(user: PresentUser): void {
-    this.#unsaved.add(user);
+    this.#store.note(user);
     if (this.#isSaving || this.#isStopped) return;
     this.#isSaving = true;
     this.#deps.clock.after(SAVE_EVERY_MS, () => {
       this.#isSaving = false;
-      this.#inBackground(this.#save());
+      this.#inBackground(this.#store.flush());
     });
   }
-
-  async #save(): Promise<void> {
-    const rows = [...this.#unsaved].map(rowOf);
-    this.#unsaved.clear();
-    if (rows.length > 0) await this.#deps.db.commit(rows.map(upsertPresence));
-  }
 }
-
-const userOf = (row: PresenceRow): PresentUser => {
-  const user = new PresentUser(row.userId);
-  user.statusMsg = row.statusMsg;
-  user.lastActiveMs = row.lastActiveMs;
-  return user;
-};
-
-const rowOf = (user: PresentUser): PresenceRow => ({
-  userId: user.userId,
-  statusMsg: user.statusMsg,
-  lastActiveMs: user.lastActiveMs,
-  isPresent: user.isHere,
-});
