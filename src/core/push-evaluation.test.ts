@@ -88,6 +88,8 @@ test('a mention of the room highlights when its sender may', () => {
 test('polls notify as messages do, where asked for', () => {
   assert.equal(judge({ type: 'org.matrix.msc3381.poll.start' }).ruleId, '.org.matrix.msc3930.rule.poll_start');
   assert.equal(judge({ type: 'org.matrix.msc3381.poll.start', polls: false }).notify, false);
+  const vote = judge({ type: 'org.matrix.msc3381.poll.response' });
+  assert.deepEqual([vote.notify, vote.ruleId], [false, '.org.matrix.msc3930.rule.poll_response']);
 });
 
 test('the master rule silences everything, also rules of the user', () => {

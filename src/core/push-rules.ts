@@ -134,10 +134,17 @@ const POLL_DEFAULTS: readonly PushRule[] = ['start', 'end'].flatMap((moment) => 
   ];
 });
 
+/** A vote notifies nobody. */
+const POLL_RESPONSE = defaultRule(
+  '.org.matrix.msc3930.rule.poll_response',
+  [eventMatch('type', 'org.matrix.msc3381.poll.response')],
+  [],
+);
+
 /** The predefined rules of a user, unchanged. The rules for mentions in plain text are gone (MSC4210). */
 export function defaultPushRules(userId: UserId, options: PushRuleOptions): PushRuleSet {
   return {
-    override: [MASTER, ...overrideDefaults(userId)],
+    override: [MASTER, ...overrideDefaults(userId), ...(options.polls ? [POLL_RESPONSE] : [])],
     content: [],
     room: [],
     sender: [],

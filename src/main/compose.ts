@@ -228,11 +228,27 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   const roomEvents = new RoomEvents({ rooms, reader, events, membership, aliases });
   const roomHistory = new RoomHistory({ db, rooms, reader, events, snapshots, views, stream });
   const eventRelations = new EventRelations({ db, stream, events, reader, bundles, views, ignored });
+  const presenceTracker = new PresenceTracker({
+    db,
+    stream,
+    clock,
+    log: log.child('stream.presence'),
+    timers: {
+      activeMs: config.presence.lastActiveGranularityMs,
+      idleMs: config.presence.idleTimeoutMs,
+      offlineMs: config.presence.syncOnlineTimeoutMs,
+    },
+    mode: config.presence.enabled === 'untracked' ? 'untracked' : config.presence.enabled ? 'on' : 'off',
+    excludedRooms: config.presence.excludeRooms,
+    mayChangeBySync: (userId) => limiter.tries('presencePerUser', userId),
+  });
+  const presence = new Presence({ tracker: presenceTracker, clock, rooms, events });
   const deactivation = new Deactivation({
     db,
     accounts,
     membership,
     profiles,
+    presence,
     log: log.child('services.deactivation'),
   });
 
@@ -262,20 +278,6 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   const accountData = new AccountData({ db, stream, rooms, pushRules });
   const receipts = new Receipts({ db, stream, clock, rooms, events });
   const typing = new Typing({ stream, clock });
-  const presenceTracker = new PresenceTracker({
-    db,
-    stream,
-    clock,
-    log: log.child('stream.presence'),
-    timers: {
-      activeMs: config.presence.lastActiveGranularityMs,
-      idleMs: config.presence.idleTimeoutMs,
-      offlineMs: config.presence.syncOnlineTimeoutMs,
-    },
-    mode: config.presence.enabled === 'untracked' ? 'untracked' : config.presence.enabled ? 'on' : 'off',
-    excludedRooms: config.presence.excludeRooms,
-    mayChangeBySync: (userId) => limiter.tries('presencePerUser', userId),
-  });
   const presenceViews = new PresenceViews(
     { tracker: presenceTracker, clock },
     { includesOffline: config.presence.includeOfflineUsers },
@@ -345,7 +347,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     metrics,
     notifications: new Notifications({ db, stream, rooms, events, views, verdicts }),
     oldSync,
-    presence: new Presence({ tracker: presenceTracker, clock, rooms, events }),
+    presence,
     profiles,
     publicBaseUrl,
     pushRules,

@@ -6,6 +6,7 @@ import { listRoomsByNumber } from '../storage/events.ts';
 import { listMembershipsOfUser } from '../storage/room-state.ts';
 import type { Accounts } from './accounts.ts';
 import type { Membership } from './membership.ts';
+import type { Presence } from './presence.ts';
 import type { Profiles } from './profiles.ts';
 
 export type DeactivationDeps = {
@@ -13,6 +14,7 @@ export type DeactivationDeps = {
   readonly accounts: Accounts;
   readonly membership: Membership;
   readonly profiles: Profiles;
+  readonly presence: Presence;
   readonly log: Log;
 };
 
@@ -28,9 +30,10 @@ export class Deactivation {
    * hides what the user wrote from those who come later.
    */
   async deactivate(userId: UserId, options: { isErased: boolean }): Promise<void> {
-    const { db, accounts, membership, profiles, log } = this.#deps;
+    const { db, accounts, membership, profiles, presence, log } = this.#deps;
     await accounts.close(userId, options);
     await profiles.forget(userId);
+    await presence.forget(userId);
     const memberships = await listMembershipsOfUser(db, userId);
     const toLeave = memberships.filter((row) => row.membership !== 'leave' && row.membership !== 'ban');
     for (const { roomId } of await listRoomsByNumber(

@@ -39,7 +39,7 @@ export type NotificationsAsk = {
 
 const LIMIT_MAX = 500;
 /** Events that one page looks at: where few of them notify the page is short, and says where to go on. */
-const LOOKED_AT_MAX = 5000;
+const LOOKED_AT_MAX = 2000;
 const STEP_EVENTS = 500;
 /** How far back in the log the first look goes; each further one goes four times as far. */
 const FIRST_SPAN = 10_000;

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { forEachDatabase } from '../../test/support/databases.ts';
 import { type HandClock, handClock } from '../kit/clock.ts';
+import { sql } from '../storage/sql.ts';
 import { succeeded, type TestRoom, type TestUser } from '../testing/test-client.ts';
-import { type TestServer, type TestServerOptions, testServer } from '../testing/test-server.ts';
+import { PASSWORD, type TestServer, type TestServerOptions, testServer } from '../testing/test-server.ts';
 
 type Json = ReturnType<typeof JSON.parse>;
 type TestContext = Parameters<typeof testServer>[0];
@@ -273,6 +274,27 @@ forEachDatabase((database) => {
       last_active_ago: 31_000,
       status_msg: 'soon gone',
     });
+  });
+
+  test('a closed account is gone for those who knew it, and its status with it', async (t) => {
+    const { server, alice, bob } = await scene(t, { database });
+    await set(alice, 'online', 'leaving for good');
+    const { next_batch: since } = await bob.sync();
+    const auth = {
+      type: 'm.login.password',
+      identifier: { type: 'm.id.user', user: alice.userId },
+      password: PASSWORD,
+    };
+
+    succeeded(await alice.post('/v3/account/deactivate', { auth }));
+
+    assert.equal(toldOf(await bob.sync(since), alice), undefined);
+    assert.equal((await bob.get(statusPath(alice))).status, 403);
+    const rows = await server.inspect((db) => db.all(sql`select status_msg, is_present from presence`));
+    assert.deepEqual(
+      rows.find((row) => (row as { is_present: number }).is_present === 0),
+      { status_msg: null, is_present: 0 },
+    );
   });
 
   test('a room left out of presence shows nobody', async (t) => {

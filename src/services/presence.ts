@@ -50,6 +50,11 @@ export class Presence {
     await this.#deps.tracker.set(userId, deviceKey, presence, statusMsg);
   }
 
+  /** Takes away what is known of a user whose account is closed. */
+  async forget(userId: UserId): Promise<void> {
+    await this.#deps.tracker.forget(userId);
+  }
+
   /** Takes in an `m.presence` EDU of another server. What it says of users who are not its own is passed over. */
   async receive(origin: ServerName, updates: readonly RemotePresence[]): Promise<void> {
     const own = updates.filter(({ userId }) => serverNameOf(userId) === origin);

@@ -161,6 +161,17 @@ export class PresenceTracker {
     await this.#store.save(user);
   }
 
+  /** Takes a user away for good: offline, without a status. */
+  async forget(userId: UserId): Promise<void> {
+    if (!this.isTracking) return;
+    const user = await this.#present(userId);
+    const isNews = user.isHere || user.statusMsg !== null;
+    user.devices.clear();
+    user.statusMsg = null;
+    this.#evaluate(user, isNews);
+    await this.#store.save(user);
+  }
+
   /** Takes in what another server tells of its users: that they are its own was checked. */
   async receive(updates: readonly RemotePresence[]): Promise<void> {
     if (!this.isTracking) return;

@@ -50,8 +50,10 @@ export class PresenceViews {
     if (ask.since === null && self?.isHere) found.add(self);
     const changes = ask.since === null ? null : board.changes(ask.since, ask.upTo);
     for (const { user, roomNo } of changes ?? []) {
-      const isSeen = roomNo === null ? sharesRoom(user, ask.rooms) : isJoined(ask.rooms, roomNo);
-      if (user.userId === ask.userId || isSeen) found.add(user);
+      const isSelf = user.userId === ask.userId;
+      // That somebody came into a room is no news of themselves.
+      const isSeen = roomNo === null ? isSelf || sharesRoom(user, ask.rooms) : !isSelf && isJoined(ask.rooms, roomNo);
+      if (isSeen) found.add(user);
     }
     const rooms = changes === null ? ask.rooms.keys() : ask.newRooms;
     // Who knew more than the log still holds may take somebody for present who went.
