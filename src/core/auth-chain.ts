@@ -19,6 +19,8 @@ export type AuthIndexEntry = {
   readonly chain: number;
   /** The place in the chain, from 0. */
   readonly position: number;
+  /** All auth events. */
+  readonly authEvents: readonly number[];
   /** Auth events that the chain did not reach before this event, the predecessor in the chain apart. */
   readonly links: readonly number[];
   /** The nearest event before this one in the chain that has links; -1 where there is none. */
@@ -32,10 +34,37 @@ export type AuthChainTail = {
   readonly covers: readonly { readonly chain: number; readonly position: number }[];
 };
 
-/** The index as the store holds it. */
+/** The index as far as it is at hand. */
 export interface AuthGraph {
-  authEventsOf(event: number): readonly number[];
-  entryOf(event: number): AuthIndexEntry;
+  entryOf(event: number): AuthIndexEntry | undefined;
+}
+
+/**
+ * A walk over the index. Where it needs entries that are not at hand it yields their events and goes on when they are;
+ * now and then it yields nothing, so that others get their turn.
+ */
+export type AuthWalk<T> = Generator<readonly number[], T, void>;
+
+/** After how many steps a walk lets others have their turn. */
+const STEPS_PER_TURN = 1000;
+
+/** Ends a walk for which everything is at hand. */
+export function walkAtHand<T>(walk: AuthWalk<T>): T {
+  for (let step = walk.next(); ; step = walk.next()) {
+    if (step.done) return step.value;
+    if (step.value.length > 0) throw new Error(`The index of auth chains lacks the events ${step.value.join(' ')}.`);
+  }
+}
+
+function* need(graph: AuthGraph, events: readonly number[]): AuthWalk<void> {
+  const missing = events.filter((event) => graph.entryOf(event) === undefined);
+  if (missing.length > 0) yield missing;
+}
+
+function entryAtHand(graph: AuthGraph, event: number): AuthIndexEntry {
+  const entry = graph.entryOf(event);
+  if (entry === undefined) throw new Error(`The index of auth chains lacks the event ${event}.`);
+  return entry;
 }
 
 /** Enough for the power levels of a room with a dozen moderators to need no repeated links. */
@@ -80,30 +109,33 @@ export function indexEvent(
         level,
         chain: before.entry.chain,
         position: before.entry.position + 1,
+        authEvents,
         links,
         below: before.entry.links.length > 0 ? before.event : before.entry.below,
       }
-    : { level, chain: event, position: 0, links, below: -1 };
+    : { level, chain: event, position: 0, authEvents, links, below: -1 };
   return { entry, tail: { event, covers } };
 }
 
 /**
- * Auth difference: the events that are in the auth chain of some of the sets but not of all, in no given order. An
- * auth chain does not hold its own start, unless another start reaches it.
+ * Auth difference: the events that are in the full auth chain of some of the sets but not of all, in no given order.
  *
- * Each set is what its state has beyond the others; `common` are the events that all of the states share, whose auth
- * chains are in all. The cost is linear in the answer and in the links above its lowest event.
+ * NOTE: a full auth chain holds the events of the state too, not only what they rest on. The text of the specification
+ * leaves them out; the servers in use count them in, and to differ from them would split rooms: a state event that all
+ * sides share is then never in the difference, though only one side has something new that rests on it.
+ *
+ * Each set is what its state has beyond the others; `common` are events that all of the states share: they, and what
+ * they rest on, are in all. The cost is linear in the answer and in the links above its lowest event.
  */
 export function authDifference(
   graph: AuthGraph,
   sets: readonly (readonly number[])[],
-  common: Iterable<number> = [],
-): number[] {
+  common: readonly number[] = [],
+): AuthWalk<number[]> {
   return new DifferenceWalk(graph, sets.length).run(sets, common);
 }
 
-/** An event to look at; `isStart` for a common event, which is no member of its own auth chain. */
-type Visit = { readonly event: number; readonly level: number; readonly isStart: boolean };
+type Visit = { readonly event: number; readonly level: number };
 
 /**
  * Goes down by level, so that all ways to an event have been seen before the event itself. Events that only some sets
@@ -117,7 +149,7 @@ class DifferenceWalk {
   /** By chain, the highest place that every set reaches. */
   readonly #reachedByAll = new Map<number, number>();
   readonly #walked = new Set<number>();
-  #heap = new Heap<Visit>((left, right) => left.level > right.level);
+  readonly #heap = new Heap<Visit>((left, right) => left.level > right.level);
   /** How many events in the heap are, as far as we know, not reached by every set. */
   #undecided = 0;
 
@@ -126,34 +158,30 @@ class DifferenceWalk {
     this.#everySet = (1n << BigInt(setCount)) - 1n;
   }
 
-  run(sets: readonly (readonly number[])[], common: Iterable<number>): number[] {
+  *run(sets: readonly (readonly number[])[], common: readonly number[]): AuthWalk<number[]> {
     const graph = this.#graph;
-    const starts = Array.from(common, (event) => ({ event, level: graph.entryOf(event).level, isStart: true }));
-    this.#heap = new Heap<Visit>((left, right) => left.level > right.level, starts);
-    sets.forEach((set, number) => {
-      for (const start of set) for (const event of graph.authEventsOf(start)) this.#reach(event, 1n << BigInt(number));
-    });
+    yield* need(graph, [...new Set([...sets.flat(), ...common])]);
+    for (const event of common) this.#reachByAll(event);
+    for (const [number, set] of sets.entries()) for (const event of set) this.#reach(event, 1n << BigInt(number));
 
     const difference: number[] = [];
-    while (this.#undecided > 0) {
+    for (let steps = 1; this.#undecided > 0; steps++) {
+      if (steps % STEPS_PER_TURN === 0) yield [];
       const visit = this.#heap.pop();
       if (visit === undefined) break;
-      const { event, isStart } = visit;
-      if (isStart) {
-        for (const auth of graph.authEventsOf(event)) this.#reachByAll(auth);
-        continue;
-      }
+      const { event } = visit;
       const mask = this.#masks.get(event);
       if (mask === undefined || mask === this.#everySet) {
-        this.#walk(event);
+        yield* this.#walk(event);
         continue;
       }
       this.#undecided--;
-      const { chain, position } = graph.entryOf(event);
+      const { chain, position, authEvents } = entryAtHand(graph, event);
       // All below this place is walked already, from above.
       if ((this.#reachedByAll.get(chain) ?? -1) >= position) continue;
       difference.push(event);
-      for (const auth of graph.authEventsOf(event)) this.#reach(auth, mask);
+      yield* need(graph, authEvents);
+      for (const auth of authEvents) this.#reach(auth, mask);
     }
     return difference;
   }
@@ -163,7 +191,7 @@ class DifferenceWalk {
     if (known === this.#everySet) return;
     const reached = (known ?? 0n) | mask;
     if (known === undefined) {
-      this.#heap.push({ event, level: this.#graph.entryOf(event).level, isStart: false });
+      this.#heap.push({ event, level: entryAtHand(this.#graph, event).level });
       if (reached !== this.#everySet) this.#undecided++;
     } else if (reached === this.#everySet) {
       this.#undecided--;
@@ -177,23 +205,24 @@ class DifferenceWalk {
       this.#reach(event, this.#everySet);
       return;
     }
-    const { chain, position } = this.#graph.entryOf(event);
+    const { chain, position } = entryAtHand(this.#graph, event);
     if ((this.#reachedByAll.get(chain) ?? -1) < position) this.#reach(event, this.#everySet);
   }
 
   #cover(event: number): void {
-    const { chain, position } = this.#graph.entryOf(event);
+    const { chain, position } = entryAtHand(this.#graph, event);
     if ((this.#reachedByAll.get(chain) ?? -1) < position) this.#reachedByAll.set(chain, position);
   }
 
   /** Goes on from an event that every set reaches: over its links, and down its chain to where more links are. */
-  #walk(event: number): void {
+  *#walk(event: number): AuthWalk<void> {
     if (this.#walked.has(event)) return;
     this.#walked.add(event);
-    const { links, below } = this.#graph.entryOf(event);
+    const { links, below } = entryAtHand(this.#graph, event);
+    yield* need(this.#graph, below >= 0 ? [...links, below] : links);
     for (const link of links) this.#reachByAll(link);
     if (below >= 0 && !this.#walked.has(below)) {
-      this.#heap.push({ event: below, level: this.#graph.entryOf(below).level, isStart: false });
+      this.#heap.push({ event: below, level: entryAtHand(this.#graph, below).level });
       const mask = this.#masks.get(below);
       if (mask !== undefined && mask !== this.#everySet) this.#undecided--;
       this.#masks.set(below, this.#everySet);
@@ -207,13 +236,16 @@ class DifferenceWalk {
  *
  * The cost is linear in the answer and in the links above the lowest of the given events.
  */
-export function conflictedSubgraph(graph: AuthGraph, events: Iterable<number>): number[] {
+export function* conflictedSubgraph(graph: AuthGraph, events: readonly number[]): AuthWalk<number[]> {
+  yield* need(graph, events);
   const subgraph = new Set(events);
   const targets = new Targets(graph, subgraph);
   const stack = [...subgraph];
   for (let event = stack.pop(); event !== undefined; event = stack.pop()) {
-    for (const auth of graph.authEventsOf(event)) {
-      if (subgraph.has(auth) || !targets.areReachedFrom(auth)) continue;
+    const { authEvents } = entryAtHand(graph, event);
+    yield* need(graph, authEvents);
+    for (const auth of authEvents) {
+      if (subgraph.has(auth) || !(yield* targets.areReachedFrom(auth))) continue;
       subgraph.add(auth);
       stack.push(auth);
     }
@@ -228,28 +260,31 @@ class Targets {
   readonly #lowest = new Map<number, number>();
   readonly #levelMin: number = Number.POSITIVE_INFINITY;
   readonly #known = new Map<number, boolean>();
+  #steps = 0;
 
   constructor(graph: AuthGraph, targets: Iterable<number>) {
     this.#graph = graph;
     for (const target of targets) {
-      const { chain, position, level } = graph.entryOf(target);
+      const { chain, position, level } = entryAtHand(graph, target);
       this.#lowest.set(chain, Math.min(position, this.#lowest.get(chain) ?? position));
       this.#levelMin = Math.min(this.#levelMin, level);
     }
   }
 
   /** Whether an auth path leads from the event to a target, or the event is one. */
-  areReachedFrom(start: number): boolean {
+  *areReachedFrom(start: number): AuthWalk<boolean> {
     // Depth first over links with a stack of our own: a stranger decides how deep this gets.
     const path = [{ event: start, next: 0 }];
     for (let top = path.at(-1); top !== undefined; top = path.at(-1)) {
+      if (++this.#steps % STEPS_PER_TURN === 0) yield [];
       const answer = this.#known.get(top.event) ?? this.#atOnce(top.event);
       if (answer === true) {
         // Whatever led here reaches the target too.
         for (const { event } of path) this.#known.set(event, true);
         return true;
       }
-      const { links, below } = this.#graph.entryOf(top.event);
+      const { links, below } = entryAtHand(this.#graph, top.event);
+      if (answer === undefined && top.next === 0) yield* need(this.#graph, below >= 0 ? [...links, below] : links);
       const next = answer === false ? undefined : top.next === links.length && below >= 0 ? below : links[top.next];
       top.next++;
       if (next === undefined) {
@@ -264,7 +299,7 @@ class Targets {
 
   /** The answer where the event's own chain and level give it. */
   #atOnce(event: number): boolean | undefined {
-    const { chain, position, level } = this.#graph.entryOf(event);
+    const { chain, position, level } = entryAtHand(this.#graph, event);
     if ((this.#lowest.get(chain) ?? Number.POSITIVE_INFINITY) <= position) return true;
     return level <= this.#levelMin ? false : undefined;
   }

@@ -6,6 +6,7 @@ import {
   authDifference,
   conflictedSubgraph,
   indexEvent,
+  walkAtHand,
 } from './auth-chain.ts';
 import { authEventKeys } from './auth-events.ts';
 import { checkAuth } from './auth-rules.ts';
@@ -94,10 +95,6 @@ export class FixtureRoom implements AuthGraph {
     return (type, stateKey) => this.events.get(state.get(stateKeyTuple(type, stateKey)) as EventId);
   }
 
-  authEventsOf(event: number): readonly number[] {
-    return this.events.get(this.ids[event]!)!.authEvents.map((eventId) => this.numbers.get(eventId)!);
-  }
-
   entryOf(event: number): AuthIndexEntry {
     return this.#entries[event]!;
   }
@@ -114,7 +111,7 @@ export class FixtureRoom implements AuthGraph {
     });
     const { entry, tail } = indexEvent(
       number,
-      this.authEventsOf(number),
+      pdu.authEvents.map((eventId) => this.numbers.get(eventId)!),
       own === undefined ? null : this.numbers.get(own)!,
       {
         entryOf: (event) => this.entryOf(event),
@@ -147,8 +144,8 @@ export class FixtureRoom implements AuthGraph {
       unconflicted: this.lookup(unconflicted),
       eventOf: (eventId) => this.events.get(eventId),
       isRejected: () => false,
-      authDifference: authDifference(this, sets, common).map(idOf),
-      conflictedSubgraph: conflictedSubgraph(this, sets.flat()).map(idOf),
+      authDifference: walkAtHand(authDifference(this, sets, common)).map(idOf),
+      conflictedSubgraph: walkAtHand(conflictedSubgraph(this, sets.flat())).map(idOf),
     };
   }
 

@@ -22,7 +22,8 @@ export function resolveByOracle(rules: RoomRules, events: ReadonlyMap<EventId, P
     states.flatMap((state) => [...state].filter(([tuple]) => !unconflicted.has(tuple)).map(([, id]) => id)),
   );
 
-  const chains = states.map((state) => new Set([...state.values()].flatMap((id) => [...chain(get(id))])));
+  // The text leaves the state itself out of its full auth chain; all servers in use count it in.
+  const chains = states.map((state) => new Set([...state.values()].flatMap((id) => [id, ...chain(get(id))])));
   const difference = [...events.keys()].filter(
     (id) => chains.some((c) => c.has(id)) && !chains.every((c) => c.has(id)),
   );

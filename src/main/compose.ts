@@ -13,7 +13,7 @@ import { every } from '../kit/every.ts';
 import type { Log } from '../kit/log.ts';
 import type { Metrics } from '../kit/metrics.ts';
 import type { Random } from '../kit/random.ts';
-import { AuthGraphs } from '../rooms/auth-graph.ts';
+import { AuthIndex } from '../rooms/auth-index.ts';
 import { Bundles } from '../rooms/bundles.ts';
 import { ClientViews, deviceScopeOf } from '../rooms/client-view.ts';
 import { EventStore } from '../rooms/event-store.ts';
@@ -84,6 +84,7 @@ export type ComposeDeps = {
 const EVENTS_BYTES_MAX = 32_000_000;
 const SNAPSHOTS_BYTES_MAX = 8_000_000;
 const ROOMS_BYTES_MAX = 32_000_000;
+const AUTH_INDEX_BYTES_MAX = 4_000_000;
 
 /** A server that does not listen yet. */
 export type Composed = {
@@ -173,7 +174,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   // Rooms
   const events = new EventStore({ db, cacheBytesMax: EVENTS_BYTES_MAX });
   const snapshots = new Snapshots({ db, cacheBytesMax: SNAPSHOTS_BYTES_MAX });
-  const authGraphs = new AuthGraphs({ events });
+  const authIndex = new AuthIndex({ db, events, cacheBytesMax: AUTH_INDEX_BYTES_MAX });
   const relations = new Relations({ db });
   const rooms = new Rooms({
     db,
@@ -181,7 +182,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     random,
     events,
     snapshots,
-    authGraphs,
+    authIndex,
     relations,
     serverName,
     signingKey,

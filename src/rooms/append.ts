@@ -16,7 +16,7 @@ import type { Clock } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { Database } from '../storage/database.ts';
 import { listRedactions, type Standing } from '../storage/events.ts';
-import type { AuthGraphs } from './auth-graph.ts';
+import type { AuthIndex } from './auth-index.ts';
 import type { EventStore } from './event-store.ts';
 import type { Extremity } from './live-room.ts';
 import { mayRedact } from './redactions.ts';
@@ -46,7 +46,7 @@ export type AppendDeps = {
   readonly random: Random;
   readonly events: EventStore;
   readonly snapshots: Snapshots;
-  readonly authGraphs: AuthGraphs;
+  readonly authIndex: AuthIndex;
   readonly relations: Relations;
   readonly serverName: ServerName;
   readonly signingKey: SigningKey;
@@ -194,8 +194,10 @@ export async function placeEvent(deps: AppendDeps, work: RoomWork, pdu: Pdu, pla
     },
     pdu,
   );
-  if (placing.known === null) work.insert(event);
-  else work.place(event);
+  if (placing.known === null) {
+    work.insert(event);
+    await work.index(event);
+  } else work.place(event);
   work.noteHoles(event, placing.missingPrevEvents ?? []);
   if (placing.standing === 'ok') await applyRedactions(deps, work, event);
   if (placing.moves) await moveRoom(deps, work, event, keyNo, placing.snapshotBefore);

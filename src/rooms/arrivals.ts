@@ -80,8 +80,8 @@ async function appendArrival(
     missing,
   });
   // 1. know
-  const known = (await deps.events.findById(eventId)) ?? null;
-  if (await isOfAnotherRoom(deps, work, arrival, known)) {
+  const known = (await work.find([eventId])).get(eventId) ?? null;
+  if (await isOfAnotherRoom(work, arrival, known)) {
     return refuse('rejected', 'the event, or one that it stands on, is of another room');
   }
   if (known !== null && !isSameEvent(live.rules, known.pdu, arrival.pdu)) {
@@ -98,16 +98,19 @@ async function appendArrival(
   const createNo = live.currentNo('m.room.create', '');
   const create = createNo === null ? null : (await work.events([createNo]))[0]!;
   const options = { hasAuthorisingSignature: () => arrival.hasAuthorisingSignature ?? false };
-  let verdict = await judgeAlone(deps, live.rules, pdu, create, options);
-  const before = verdict.allowed && arrival.kind !== 'outlier' ? await stateBefore(deps, work, arrival, pdu) : null;
-  if (before !== null && 'missing' in before) return refuse('refused', before.reason, before.missing);
+  let verdict = await judgeAlone(work, pdu, create, options);
+  const told = arrival.kind === 'outlier' ? null : await stateBefore(deps, work, arrival, pdu);
+  if (verdict.allowed && told !== null && 'missing' in told) return refuse('refused', told.reason, told.missing);
+  const before = told === null || 'missing' in told ? null : told;
   if (before === null) {
-    // Whatever its place, it is rejected; or it has none.
+    // It has no place, or is rejected whatever its place.
     const standing = verdict.allowed ? 'ok' : 'rejected';
     const reason = verdict.allowed ? null : verdict.reason;
     if (known === null) {
       const row = work.row({ eventId, depth: pdu.depth, json: JSON.stringify(pdu.json) }, null);
-      work.insert(new StoredEvent(live.rules, { ...row, standing, reason }, pdu));
+      const event = new StoredEvent(live.rules, { ...row, standing, reason }, pdu);
+      work.insert(event);
+      await work.index(event);
     }
     return { eventId, standing, reason, isKnown: false, missing: [] };
   }
@@ -115,7 +118,7 @@ async function appendArrival(
   const { snapshotNo: snapshotBefore, missingPrevEvents } = before;
   const keys = authEventKeys(live.rules, pdu);
   let standing: Standing = 'ok';
-  if (snapshotBefore !== null) {
+  if (verdict.allowed && snapshotBefore !== null) {
     verdict = checkAuth(live.rules, pdu, await lookupAt(deps, work, snapshotBefore, keys, create), options);
   }
   let reason: string | null = null;
@@ -150,13 +153,13 @@ function isSameEvent(rules: RoomRules, known: Pdu, pdu: Pdu): boolean {
 
 /** What an event's own auth events say of it. */
 async function judgeAlone(
-  deps: AppendDeps,
-  rules: RoomRules,
+  work: RoomWork,
   pdu: Pdu,
   create: StoredEvent | null,
   options: { readonly hasAuthorisingSignature: () => boolean },
 ): Promise<Verdict> {
-  const authById = await deps.events.findManyById(pdu.authEvents);
+  const { rules } = work.live;
+  const authById = await work.find(pdu.authEvents);
   // One that is named twice counts twice: the auth rules refuse that.
   const authEvents = pdu.authEvents.flatMap((eventId) => authById.get(eventId) ?? []);
   if (authEvents.length < pdu.authEvents.length) return reject('an auth event is missing');
@@ -183,14 +186,13 @@ async function judgeAlone(
  * kept (threat A5). Auth events are judged by the rules.
  */
 async function isOfAnotherRoom(
-  deps: AppendDeps,
   work: RoomWork,
   { pdu, stateBefore: told = [], statesAfter = new Map() }: Arrival,
   known: StoredEvent | null,
 ): Promise<boolean> {
   const { roomId, roomNo } = work.live;
   if (pdu.roomId !== roomId || (known !== null && known.row.roomNo !== roomNo)) return true;
-  const below = await deps.events.findManyById([...pdu.prevEvents, ...told, ...[...statesAfter.values()].flat()]);
+  const below = await work.find([...pdu.prevEvents, ...told, ...[...statesAfter.values()].flat()]);
   return [...below.values()].some(({ row }) => row.roomNo !== roomNo);
 }
 
@@ -204,11 +206,11 @@ type StateBefore =
  */
 async function stateBefore(deps: AppendDeps, work: RoomWork, arrival: Arrival, pdu: Pdu): Promise<StateBefore> {
   const { stateBefore: told, statesAfter } = arrival;
-  const parents = await deps.events.findManyById(pdu.prevEvents);
+  const parents = await work.find(pdu.prevEvents);
   const prevEvents = [...new Set(pdu.prevEvents)];
   const missingPrevEvents = prevEvents.filter((eventId) => (parents.get(eventId)?.row.position ?? null) === null);
   if (told !== undefined) {
-    const made = await snapshotOf(deps, work, told);
+    const made = await snapshotOf(work, told);
     return 'missing' in made ? made : { ...made, missingPrevEvents };
   }
   if (prevEvents.length === 0) return { snapshotNo: null, missingPrevEvents };
@@ -220,7 +222,7 @@ async function stateBefore(deps: AppendDeps, work: RoomWork, arrival: Arrival, p
     if (snapshotNo !== null) snapshotNos.add(snapshotNo);
     else if (toldAfter === undefined) missing.push(eventId);
     else {
-      const made = await snapshotOf(deps, work, toldAfter);
+      const made = await snapshotOf(work, toldAfter);
       if ('missing' in made) return made;
       snapshotNos.add(made.snapshotNo);
     }
@@ -233,11 +235,10 @@ async function stateBefore(deps: AppendDeps, work: RoomWork, arrival: Arrival, p
 
 /** A snapshot of the events that another server tells as state. What we rejected stays out (threat B3). */
 async function snapshotOf(
-  deps: AppendDeps,
   work: RoomWork,
   eventIds: readonly EventId[],
 ): Promise<{ snapshotNo: number } | { missing: readonly EventId[]; reason: string }> {
-  const stored = await deps.events.findManyById(eventIds);
+  const stored = await work.find(eventIds);
   const missing = eventIds.filter((eventId) => !stored.has(eventId));
   if (missing.length > 0) return { missing, reason: 'an event of the state before it is missing' };
   const changes = new Map<number, number>();

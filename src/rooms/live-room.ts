@@ -34,6 +34,8 @@ export class LiveRoom {
   readonly joinedLocal = new Set<UserId>();
   /** How many joined members each server has. */
   readonly joinedByServer = new Map<ServerName, number>();
+  /** True once it is known that all state events are in the index of auth chains. */
+  isAuthIndexed = false;
   /** Prev events that have no place in our graph: history is missing before the events that name them. */
   readonly missingPrevEvents = new Set<EventId>();
   joinedCount = 0;

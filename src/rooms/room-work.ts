@@ -29,6 +29,7 @@ import {
 } from '../storage/room-state.ts';
 import type { Statement } from '../storage/sql.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
+import { type AuthIndex, RoomAuthIndex } from './auth-index.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { Relations } from './relations.ts';
@@ -41,6 +42,7 @@ export type WorkDeps = {
   readonly events: EventStore;
   readonly snapshots: Snapshots;
   readonly relations: Relations;
+  readonly authIndex: AuthIndex;
 };
 
 export class RoomWork {
@@ -50,17 +52,20 @@ export class RoomWork {
   readonly placed: StoredEvent[] = [];
   /** Earlier events whose row this batch changes. */
   readonly changed: StoredEvent[] = [];
+  readonly auth: RoomAuthIndex;
   readonly #deps: WorkDeps;
   readonly #positions: StreamPosition[] = [];
   readonly #snapshotNos: number[] = [];
   readonly #membershipChanges = new Map<StreamPosition, UserId>();
   readonly #events = new Map<number, StoredEvent>();
+  readonly #noById = new Map<EventId, number>();
   /** Events that this batch gives children, or takes them from. */
   readonly #parents = new Set<EventId>();
 
   constructor(deps: WorkDeps, live: LiveRoom) {
     this.#deps = deps;
     this.live = live;
+    this.auth = new RoomAuthIndex(deps.authIndex, live);
   }
 
   /** A position in the log for an event of this batch. */
@@ -75,6 +80,24 @@ export class RoomWork {
     const elsewhere = eventNos.filter((eventNo) => !this.#events.has(eventNo));
     const loaded = new Map((await this.#deps.events.list(elsewhere)).map((event) => [event.eventNo, event]));
     return eventNos.map((eventNo) => this.#events.get(eventNo) ?? loaded.get(eventNo)!);
+  }
+
+  /** Those of the events that we have, by ID: those of this batch first. */
+  async find(eventIds: readonly EventId[]): Promise<Map<EventId, StoredEvent>> {
+    const elsewhere = eventIds.filter((eventId) => !this.#noById.has(eventId));
+    const found = elsewhere.length === 0 ? new Map() : await this.#deps.events.findManyById(elsewhere);
+    for (const eventId of eventIds) {
+      const eventNo = this.#noById.get(eventId);
+      if (eventNo !== undefined) found.set(eventId, this.#events.get(eventNo)!);
+    }
+    return found;
+  }
+
+  /** Takes a state event that was not rejected into the index of auth chains. Its auth events must be in. */
+  async index(event: StoredEvent): Promise<void> {
+    if (!event.isState || event.row.standing === 'rejected') return;
+    const authEvents = await this.find(event.pdu.authEvents);
+    this.statements.push(...(await this.auth.add(event, [...authEvents.values()])));
   }
 
   /** The number of a state key, given out where it is new. */
@@ -165,6 +188,7 @@ export class RoomWork {
 
   #keep(event: StoredEvent): void {
     this.#events.set(event.eventNo, event);
+    this.#noById.set(event.eventId, event.eventNo);
     this.#deps.events.keep(event);
     if (event.row.position !== null) this.placed.push(event);
   }
@@ -240,6 +264,7 @@ export class RoomWork {
   /** After the commit: readers may see the batch. `users` are those who learn of each event. */
   publish(usersOf: (event: StoredEvent) => ReadonlySet<UserId> | UserId[]): void {
     const { live } = this;
+    this.auth.end(true);
     for (const event of this.changed) live.replaceRecent(event);
     this.#deps.relations.changed(this.#parents);
     this.#deps.relations.changed(this.changed.map((event) => event.eventId));
@@ -259,6 +284,7 @@ export class RoomWork {
 
   /** The batch never reached the disk: nothing of it may be found in a cache or be waited for. */
   abandon(): void {
+    this.auth.end(false);
     this.#deps.events.drop([...this.#events.keys()]);
     this.#deps.snapshots.drop(this.live.roomNo, this.#snapshotNos);
     for (const position of this.#positions) this.#deps.stream.release(position);

@@ -140,6 +140,7 @@ export class Rooms {
         this.#deps,
         new LiveRoom({ roomNo, roomId, version: rules.version, isPublished: false }, serverName),
       );
+      probe.live.isAuthIndexed = true;
       // Two rooms that one user makes alike in one millisecond would be one room.
       this.#lastCreateTs = Math.max(drafts[0]!.originServerTs ?? this.#deps.clock.now(), this.#lastCreateTs + 1);
       const createTs = this.#lastCreateTs;
@@ -153,6 +154,7 @@ export class Rooms {
     const committed = await this.#inQueue(roomId, async () => {
       const held: Held = { live: new LiveRoom(room, serverName), inFlight: new Set(), isSpoiled: false };
       this.#deps.events.keepRoom(room);
+      held.live.isAuthIndexed = true;
       return this.#prepare(held, async (work) => {
         work.statements.push(insertRoom({ ...room, createdMs: this.#deps.clock.now() }), ...also(room));
         made = await appendDrafts(this.#deps, work, drafts);

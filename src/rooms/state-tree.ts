@@ -6,6 +6,8 @@
  * key, which is least for 2. Figures: docs/decisions.
  */
 
+import { VarintReader, writeVarint } from '../kit/varint.ts';
+
 /** Where a node is stored: snapshot number and index in that snapshot's nodes, as one number; 0 names no node. */
 type NodeRef = number;
 
@@ -30,34 +32,6 @@ export type PackAtHand = (snapshotNo: number) => NodePack | undefined;
 export type StateChange = readonly [keyNo: number, eventNo: number | null];
 
 export type StateDifference = { readonly keyNo: number; readonly before: number | null; readonly after: number | null };
-
-function writeVarint(out: number[], value: number): void {
-  let rest = value;
-  while (rest >= 128) {
-    out.push((rest % 128) + 128);
-    rest = Math.floor(rest / 128);
-  }
-  out.push(rest);
-}
-
-class VarintReader {
-  readonly #bytes: Uint8Array;
-  #at = 0;
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-  next(): number {
-    let value = 0;
-    let scale = 1;
-    for (;;) {
-      const byte = this.#bytes[this.#at++];
-      if (byte === undefined) throw new Error('A stored state snapshot is cut short.');
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
-      scale *= 128;
-    }
-  }
-}
 
 const zigzag = (value: number): number => (value >= 0 ? value * 2 : -value * 2 - 1);
 const unzigzag = (value: number): number => (value % 2 === 0 ? value / 2 : -(value + 1) / 2);

@@ -10,7 +10,7 @@ import { signingKeyFromSeed } from '../core/signing.ts';
 import { type HandClock, handClock } from '../kit/clock.ts';
 import { seededRandom } from '../kit/random.ts';
 import type { Draft } from '../rooms/append.ts';
-import { AuthGraphs } from '../rooms/auth-graph.ts';
+import { AuthIndex } from '../rooms/auth-index.ts';
 import { Bundles } from '../rooms/bundles.ts';
 import { EventStore } from '../rooms/event-store.ts';
 import { IgnoredUsers } from '../rooms/ignored-users.ts';
@@ -56,7 +56,7 @@ export async function startEngine(
     stream,
     events,
     snapshots,
-    authGraphs: new AuthGraphs({ events }),
+    authIndex: new AuthIndex({ db, events, cacheBytesMax: 8_000_000 }),
     relations,
     serverName,
     signingKey: SIGNING_KEY,

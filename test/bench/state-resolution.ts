@@ -3,7 +3,7 @@
  * and in hostile graphs, push rules for a message: `node test/bench/state-resolution.ts`. What must hold is asserted by
  * counted steps in the tests beside these functions; the times here are for reading.
  */
-import { authDifference, conflictedSubgraph } from '../../src/core/auth-chain.ts';
+import { authDifference, conflictedSubgraph, walkAtHand } from '../../src/core/auth-chain.ts';
 import type { EventId, RoomId, UserId } from '../../src/core/ids.ts';
 import { type StateKeyTuple, stateKeyTuple } from '../../src/core/pdu.ts';
 import { compileRules, evaluatePush, PushEvent } from '../../src/core/push-evaluation.ts';
@@ -81,11 +81,11 @@ for (const version of ['11', '12']) {
   const common = [...whole].filter(([tuple]) => !input.conflicted.has(tuple)).map(([, id]) => numberOf(id));
   report(
     `v${version}: its auth difference, with all members as common`,
-    median(11, () => authDifference(room, sets, common)),
+    median(11, () => walkAtHand(authDifference(room, sets, common))),
   );
   report(
     `v${version}: its conflicted subgraph`,
-    median(11, () => conflictedSubgraph(room, sets.flat())),
+    median(11, () => walkAtHand(conflictedSubgraph(room, sets.flat()))),
   );
 }
 
@@ -108,11 +108,11 @@ for (const version of ['11', '12']) {
   const young = room.numbers.get(now.get(stateKeyTuple('m.room.power_levels', ''))!)!;
   report(
     'auth difference of an old member under them',
-    median(101, () => authDifference(room, [[member, young], [young]])),
+    median(101, () => walkAtHand(authDifference(room, [[member, young], [young]]))),
   );
   report(
     'conflicted subgraph of an old member and the newest of them',
-    median(101, () => conflictedSubgraph(room, [member, young])),
+    median(101, () => walkAtHand(conflictedSubgraph(room, [member, young]))),
   );
   const links = room.ids.reduce((sum, _, number) => sum + room.entryOf(number).links.length, 0);
   console.log(`links kept in the index: ${links} for ${room.ids.length} events`);
