@@ -55,7 +55,6 @@ export class UnreadCounts {
   readonly #deps: UnreadCountsDeps;
   readonly #kept = new LRUCache<string, Kept>(atMost(50_000));
   readonly #loading = new Map<string, Promise<Kept>>();
-
   readonly #storeAfter: number;
 
   constructor(deps: UnreadCountsDeps, { storeAfter = STORE_AFTER } = {}) {
