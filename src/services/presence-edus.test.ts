@@ -88,6 +88,27 @@ test('what a server tells of its users is seen in common rooms; what it tells of
   assert.equal(told.length, 2);
 });
 
+test('whether somebody is active just now wakes nobody, and is in the log for whoever looks next', async (t) => {
+  const { clock, stream, tracker, told } = await scene(t);
+  await tracker.arrive(ALICE, 'device A', null);
+  const before = stream.current;
+  const waiting = stream.waitFor(ALICE, 1_000_000, new AbortController().signal);
+
+  clock.advance(60_000);
+  tracker.noteActivity(ALICE, 'device A');
+  clock.advance(60_000);
+
+  assert.deepEqual(
+    told.slice(-3).map(({ woken }) => woken),
+    [[], [], []],
+  );
+  assert.equal(tracker.board.changes(before, stream.current)?.length, 3);
+  const [change] = tracker.board.changes(before, stream.current) ?? [];
+  assert.equal(change?.user.isCurrentlyActive, false);
+  await tracker.set(ALICE, 'device A', 'online', 'now for everybody');
+  assert.equal(await waiting, true);
+});
+
 test('servers in the same rooms are to be told, again before they take a user for gone', async (t) => {
   const { clock, tracker, presence, roomNo, told } = await scene(t);
   const depart = await tracker.arrive(ALICE, 'device A', null);

@@ -185,16 +185,16 @@ export class PresenceTracker {
       user ??= new PresentUser(userId, true);
       this.#rooms.place(user, joined);
       const lastActiveMs = lastActiveAgoMs === null ? user.lastActiveMs : nowMs - lastActiveAgoMs;
-      const isNews =
-        user.presence !== presence ||
+      const isNews = user.presence !== presence || user.statusMsg !== statusMsg;
+      const isOtherwiseActive =
         user.isCurrentlyActive !== isCurrentlyActive ||
-        user.statusMsg !== statusMsg ||
         (!isCurrentlyActive && lastActiveMs - user.lastActiveMs > this.#deps.timers.activeMs);
       user.lastActiveMs = lastActiveMs;
       user.presence = presence;
       user.isCurrentlyActive = isCurrentlyActive;
       user.statusMsg = statusMsg;
       if (isNews) this.#tell(user);
+      else if (isOtherwiseActive) this.#tellQuietly(user);
       this.#cancel(user);
       if (user.isHere) this.#callAt(user, nowMs + REMOTE_TIMEOUT_MS);
     }
@@ -283,14 +283,16 @@ export class PresenceTracker {
     const nowMs = clock.now();
     const seen = combineDevices(user.devices.values(), nowMs, timers);
     const wasHere = user.isHere;
-    const isOther = seen.presence !== user.presence || seen.isCurrentlyActive !== user.isCurrentlyActive;
+    const isOther = isNews || seen.presence !== user.presence;
+    const isOtherwiseActive = seen.isCurrentlyActive !== user.isCurrentlyActive;
     for (const [key, device] of user.devices) {
       if (goneAtMs(device, timers) <= nowMs) user.devices.delete(key);
       else user.lastActiveMs = Math.max(user.lastActiveMs, device.lastActiveMs);
     }
     user.presence = seen.presence;
     user.isCurrentlyActive = seen.isCurrentlyActive;
-    if (isOther || isNews) this.#tell(user);
+    if (isOther) this.#tell(user);
+    else if (isOtherwiseActive) this.#tellQuietly(user);
     if (wasHere !== user.isHere) {
       this.board.refresh(user);
       this.#saveSoon(user);
@@ -320,19 +322,34 @@ export class PresenceTracker {
 
   /** Puts a change into the log. With a room it is one for those in that room alone. */
   #tell(user: PresentUser, roomNo: number | null = null): void {
+    const roomNos = roomNo === null ? [...user.rooms] : [roomNo];
+    this.#publish(
+      user,
+      roomNo,
+      [user.userId],
+      roomNos.map((joined) => this.board.inRoom(joined)),
+    );
+  }
+
+  /**
+   * Puts into the log whether a user is active just now. Nobody is woken for that: who writes now and then would else
+   * wake whole rooms twice a message. It is told with whatever comes next.
+   */
+  #tellQuietly(user: PresentUser): void {
+    this.#publish(user, null, [], []);
+  }
+
+  #publish(
+    user: PresentUser,
+    roomNo: number | null,
+    users: readonly UserId[],
+    alsoIn: readonly ReadonlySet<UserId>[],
+  ): void {
     const { stream, clock } = this.#deps;
     const position = stream.issue();
     this.board.note({ position, user, roomNo });
-    const roomNos = roomNo === null ? [...user.rooms] : [roomNo];
     if (roomNo === null) user.toldMs = clock.now();
-    stream.publish({
-      kind: 'presence',
-      position,
-      roomNo,
-      about: user.userId,
-      users: [user.userId],
-      alsoIn: roomNos.map((joined) => this.board.inRoom(joined)),
-    });
+    stream.publish({ kind: 'presence', position, roomNo, about: user.userId, users, alsoIn });
   }
 
   /** Makes sure that a user is looked at by a time. A timer that is due earlier stays: it looks when the next is. */
