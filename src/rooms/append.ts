@@ -13,6 +13,7 @@ import { type Pdu, type StateLookup, stateKeyTuple } from '../core/pdu.ts';
 import { buildPdu, depthAfter, type PduFields, PREV_EVENTS_MAX } from '../core/pdu-format.ts';
 import type { SigningKey } from '../core/signing.ts';
 import type { Clock } from '../kit/clock.ts';
+import { nextTurn } from '../kit/next-turn.ts';
 import type { Random } from '../kit/random.ts';
 import type { Database } from '../storage/database.ts';
 import { listRedactions, type Standing } from '../storage/events.ts';
@@ -51,6 +52,9 @@ export type AppendDeps = {
   readonly serverName: ServerName;
   readonly signingKey: SigningKey;
 };
+
+/** A room that is joined elsewhere can change as a whole: how many keys before others get their turn. */
+const CHANGES_PER_TURN = 500;
 
 /** Turns drafts of local users into events, each on top of the last. Throws MatrixError where the rules refuse one. */
 export async function appendDrafts(deps: AppendDeps, work: RoomWork, drafts: readonly Draft[]): Promise<StoredEvent[]> {
@@ -224,7 +228,9 @@ async function moveRoom(
   for (const { snapshotNo } of live.extremities.values()) if (snapshotNo !== null) snapshotNos.add(snapshotNo);
   const resolved = await resolveSnapshots(deps, work, [...snapshotNos]);
   live.snapshotNo = resolved;
+  let count = 0;
   for (const { keyNo: changedNo, after } of await stateDifference(deps, work, before, resolved)) {
+    if (++count % CHANGES_PER_TURN === 0) await nextTurn();
     await work.setCurrent(changedNo, after, event.position);
   }
 }

@@ -80,7 +80,7 @@ async function appendArrival(
     missing,
   });
   // 1. know
-  const known = (await work.find([eventId])).get(eventId) ?? null;
+  let known = (await work.find([eventId])).get(eventId) ?? null;
   if (await isOfAnotherRoom(work, arrival, known)) {
     return refuse('rejected', 'the event, or one that it stands on, is of another room');
   }
@@ -89,6 +89,7 @@ async function appendArrival(
   }
   if (
     known !== null &&
+    !known.isOutOfBand &&
     (known.row.position !== null || arrival.kind === 'outlier' || known.row.standing === 'rejected')
   ) {
     return { eventId, standing: known.row.standing, reason: known.row.reason, isKnown: true, missing: [] };
@@ -102,6 +103,10 @@ async function appendArrival(
   const told = arrival.kind === 'outlier' ? null : await stateBefore(deps, work, arrival, pdu);
   if (verdict.allowed && told !== null && 'missing' in told) return refuse('refused', told.reason, told.missing);
   const before = told === null || 'missing' in told ? null : told;
+  if (known?.isOutOfBand) {
+    known = work.readmit(known, verdict.allowed ? 'ok' : 'rejected', verdict.allowed ? null : verdict.reason);
+    await work.index(known);
+  }
   if (before === null) {
     // It has no place, or is rejected whatever its place.
     const standing = verdict.allowed ? 'ok' : 'rejected';

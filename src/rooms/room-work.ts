@@ -14,7 +14,9 @@ import {
   insertRedaction,
   markRedacted,
   placeEvent,
+  renumberEvent,
   replaceForwardExtremity,
+  type Standing,
 } from '../storage/events.ts';
 import { insertLateEvents } from '../storage/log-events.ts';
 import { deleteRelation, insertRelation, resettleThread, upsertThread } from '../storage/relations.ts';
@@ -25,9 +27,11 @@ import {
   insertSnapshot,
   insertStateKey,
   type Membership,
+  renumberMembership,
   upsertMembership,
 } from '../storage/room-state.ts';
 import type { Statement } from '../storage/sql.ts';
+import { deleteStrippedStates } from '../storage/stripped-states.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 import { type AuthIndex, RoomAuthIndex } from './auth-index.ts';
 import type { EventStore } from './event-store.ts';
@@ -130,6 +134,26 @@ export class RoomWork {
     this.#relate(event);
   }
 
+  /** Stores one of many outliers: not kept at hand, where it would only drive out what is asked for. */
+  insertAside(event: StoredEvent): void {
+    this.#events.set(event.eventNo, event);
+    this.#noById.set(event.eventId, event.eventNo);
+    this.statements.push(insertEvent(event.row));
+  }
+
+  /** Gives an event that was kept unjudged its standing, and a number behind those of its auth events. */
+  readmit(event: StoredEvent, standing: Standing, reason: string | null): StoredEvent {
+    const judged = event.with({ eventNo: this.issue(), standing, reason });
+    this.#deps.events.drop([event.eventNo]);
+    this.#events.set(judged.eventNo, judged);
+    this.#noById.set(judged.eventId, judged.eventNo);
+    this.statements.push(
+      renumberEvent(event.eventNo, judged.row),
+      ...renumberMembership(this.live.roomNo, event.pdu.stateKey!, event.eventNo, judged.eventNo),
+    );
+    return judged;
+  }
+
   /** Gives an event that was an outlier its place. */
   place(event: StoredEvent): void {
     this.#keep(event);
@@ -214,6 +238,27 @@ export class RoomWork {
     );
   }
 
+  /** Forgets the tips of the graph: the room is taken up anew. */
+  clearExtremities(): void {
+    const { live } = this;
+    for (const { eventNo } of live.extremities.values()) {
+      this.statements.push(deleteForwardExtremity(live.roomNo, eventNo));
+    }
+    live.extremities.clear();
+  }
+
+  /** The server came into the room: what its users were by hearsay is what the state says now. */
+  async settleOutsiders(position: StreamPosition): Promise<void> {
+    const { live } = this;
+    this.statements.push(deleteStrippedStates(live.roomNo));
+    for (const [userId, membership] of [...live.members]) {
+      if (!live.isLocal(userId) || membership === 'join') continue;
+      const keyNo = live.keyNos.get(stateKeyTuple('m.room.member', userId));
+      const eventNo = keyNo === undefined ? null : live.current[keyNo] || null;
+      if (keyNo !== undefined) await this.setCurrent(keyNo, eventNo, position);
+    }
+  }
+
   /** Makes a key of the current state another event, or none, and carries memberships along. */
   async setCurrent(keyNo: number, eventNo: number | null, position: StreamPosition): Promise<void> {
     const { live } = this;
@@ -222,15 +267,20 @@ export class RoomWork {
     if (type !== 'm.room.member') return;
     // A member event's state key was checked to be a user ID by the auth rules; others are never looked up.
     const userId = stateKey as UserId;
-    const before = live.membershipOf(userId);
     if (eventNo === null) {
       live.setMember(userId, null);
       this.statements.push(deleteMembership(live.roomNo, userId));
       return;
     }
     const [event] = await this.events([eventNo]);
-    const membership = event!.pdu.content['membership'] as Membership;
-    const row = { roomNo: live.roomNo, userId, membership, eventNo, position };
+    this.setMembership(userId, event!, event!.pdu.content['membership'] as Membership, position);
+  }
+
+  /** Makes an event a user's membership; for a local user the change is told. */
+  setMembership(userId: UserId, event: StoredEvent, membership: Membership, position: StreamPosition): void {
+    const { live } = this;
+    const before = live.membershipOf(userId);
+    const row = { roomNo: live.roomNo, userId, membership, eventNo: event.eventNo, position };
     this.statements.push(upsertMembership(row));
     if (live.isLocal(userId) && before !== membership) {
       this.statements.push(insertMembershipChange(row));
@@ -274,10 +324,11 @@ export class RoomWork {
     const placed = new Map(this.placed.map((event) => [event.row.position, event]));
     for (const position of this.#positions) {
       const event = placed.get(position);
-      if (event === undefined) this.#deps.stream.release(position);
+      const about = this.#membershipChanges.get(position) ?? null;
+      if (event === undefined && about === null) this.#deps.stream.release(position);
       else {
-        const about = this.#membershipChanges.get(position) ?? null;
-        this.#deps.stream.publish({ kind: 'event', position, roomNo: live.roomNo, about, users: usersOf(event) });
+        const users = event === undefined ? [about!] : usersOf(event);
+        this.#deps.stream.publish({ kind: 'event', position, roomNo: live.roomNo, about, users });
       }
     }
   }

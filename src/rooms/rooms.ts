@@ -1,16 +1,20 @@
 /** The rooms of this server: each in its own queue, kept in memory within a bound, written through `append.ts`. */
 import { LRUCache } from 'lru-cache';
-import { MatrixError, notFound } from '../core/errors.ts';
+import { forbidden, MatrixError, notFound } from '../core/errors.ts';
 import { roomIdOfCreate } from '../core/event-hash.ts';
 import type { RoomId, UserId } from '../core/ids.ts';
 import type { RoomRules } from '../core/room-versions.ts';
+import { bulkInserts } from '../storage/bulk-insert.ts';
 import { findRoom, insertOnceKey, insertRoom, type RoomRow } from '../storage/events.ts';
+import { findMembership } from '../storage/room-state.ts';
 import type { Statement } from '../storage/sql.ts';
 import type { Stream } from '../stream/stream.ts';
+import { type Adoption, adoptRoom } from './adopt.ts';
 import { type AppendDeps, appendDrafts, type Draft, settleCurrentState } from './append.ts';
 import { type Arrival, type ArrivalVerdict, appendArrivals } from './arrivals.ts';
 import { LiveRoom } from './live-room.ts';
 import { type OnceKey, OnceKeys } from './once-keys.ts';
+import { buildOutOfBandLeave, type OutOfBandMembership, receiveOutOfBand } from './out-of-band.ts';
 import { RoomWork } from './room-work.ts';
 import type { StoredEvent } from './stored-event.ts';
 
@@ -20,6 +24,9 @@ type Held = {
   readonly inFlight: Set<Promise<void>>;
   isSpoiled: boolean;
 };
+
+/** What is done to a batch before it goes to the disk. */
+type Pack = (statements: readonly Statement[]) => readonly Statement[];
 
 /** How many requests may wait for one room; more are refused, so that one room cannot fill the memory. */
 const QUEUE_MAX = 2000;
@@ -178,8 +185,89 @@ export class Rooms {
     return verdicts;
   }
 
+  /**
+   * Takes over a room that a local user joins through another server: state, auth chain and join in one transaction.
+   * For a room that was left before, or that is known by an invite, as for one that is new.
+   *
+   * @returns the join event
+   * @throws MatrixError 403 where the state that was told does not allow the join
+   */
+  async adopt(adoption: Adoption): Promise<StoredEvent> {
+    const { roomId, rules } = adoption;
+    return this.#inQueue(roomId, async () => {
+      const { stream } = this.#deps;
+      // Each event takes a number; none may be waited for in the middle.
+      await stream.reserveAhead(adoption.state.length + adoption.authChain.length + 10);
+      const held = await this.#holdOrMake(roomId, rules);
+      const known = await this.#deps.events.findById(adoption.join.eventId);
+      if (known?.row.roomNo === held.live.roomNo && known.isShown) return known;
+      let join: StoredEvent | null = null;
+      const committed = await this.#prepare(
+        held,
+        async (work) => {
+          join = await adoptRoom(this.#deps, work, adoption);
+        },
+        bulkInserts,
+      );
+      // What comes next may ask for what no cache holds: it waits until all is on disk.
+      await committed.done;
+      this.#held.set(roomId, held);
+      return join!;
+    });
+  }
+
+  /**
+   * Takes in a local user's membership in a room that this server is not in: an invite, a knock, the end of either.
+   *
+   * @returns false where the server is in the room: there it must come as any other event
+   */
+  async receiveOutOfBand(membership: OutOfBandMembership): Promise<boolean> {
+    const { roomId, rules, pdu } = membership;
+    return this.#inQueue(roomId, async () => {
+      const held = await this.#holdOrMake(roomId, rules);
+      if (held.live.isServerJoined) return false;
+      if ((await this.#deps.events.findById(pdu.eventId)) !== undefined) return true;
+      const committed = await this.#prepare(held, async (work) => {
+        receiveOutOfBand(work, membership);
+      });
+      await committed.done;
+      return true;
+    });
+  }
+
+  /**
+   * Leaves an invite or knock on this server alone, where no other server takes the leave.
+   *
+   * @throws MatrixError 403 where the user has neither in a room that this server is not in
+   */
+  async leaveOutOfBand(roomId: RoomId, userId: UserId): Promise<void> {
+    const live = await this.get(roomId);
+    const row = await findMembership(this.#deps.db, live.roomNo, userId);
+    const from = row === undefined ? undefined : await this.#deps.events.get(row.eventNo);
+    if (from === undefined || !from.isOutOfBand || live.isServerJoined || row?.membership === 'leave') {
+      throw forbidden('There is no invite or knock to take back.');
+    }
+    const pdu = buildOutOfBandLeave(this.#deps, live.rules, roomId, from);
+    await this.receiveOutOfBand({ roomId, rules: live.rules, pdu, strippedState: null });
+  }
+
+  /** The room in memory, made where nothing is known of it; on disk with the first batch. */
+  async #holdOrMake(roomId: RoomId, rules: RoomRules): Promise<Held> {
+    const { db, events, stream, clock } = this.#deps;
+    if ((await findRoom(db, roomId)) !== undefined) return this.#hold(roomId);
+    const room: RoomRow = { roomNo: stream.issueNumber(), roomId, version: rules.version, isPublished: false };
+    // A room without events is nothing that anybody sees, so that it may be there before them.
+    await db.commit([insertRoom({ ...room, createdMs: clock.now() })]);
+    events.keepRoom(room);
+    return this.#hold(roomId);
+  }
+
   /** Prepares a batch on top of the live room and hands it to the disk; the next batch need not wait for the flush. */
-  async #prepare(held: Held, fill: (work: RoomWork) => Promise<void>): Promise<{ done: Promise<void> }> {
+  async #prepare(
+    held: Held,
+    fill: (work: RoomWork) => Promise<void>,
+    pack: Pack = (statements) => statements,
+  ): Promise<{ done: Promise<void> }> {
     const work = new RoomWork(this.#deps, held.live);
     try {
       await fill(work);
@@ -189,7 +277,7 @@ export class Rooms {
       work.abandon();
       throw error;
     }
-    const committing = this.#commit(held, work);
+    const committing = this.#commit(held, work, pack);
     held.inFlight.add(committing);
     const done = committing.finally(() => held.inFlight.delete(committing));
     // Whoever sent waits for it; the queue goes on either way.
@@ -197,9 +285,9 @@ export class Rooms {
     return { done };
   }
 
-  async #commit(held: Held, work: RoomWork): Promise<void> {
+  async #commit(held: Held, work: RoomWork, pack: Pack): Promise<void> {
     try {
-      await this.#deps.db.commit(work.finish(), held.live.roomId);
+      await this.#deps.db.commit(pack(work.finish()), held.live.roomId);
     } catch (error) {
       this.#spoil(held);
       work.abandon();

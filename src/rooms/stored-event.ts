@@ -10,6 +10,9 @@ import { type Relation, relationOf } from '../core/relation.ts';
 import type { RoomRules } from '../core/room-versions.ts';
 import type { EventRow } from '../storage/events.ts';
 
+/** In place of a reason: an event of a room that this server was not in when it came. Nobody has judged it. */
+export const OUT_OF_BAND = 'out of band';
+
 export class StoredEvent {
   readonly row: EventRow;
   readonly pdu: Pdu;
@@ -54,6 +57,11 @@ export class StoredEvent {
   /** Shown to clients: in the timeline, and neither rejected nor soft-failed. */
   get isShown(): boolean {
     return this.row.standing === 'ok' && this.row.position !== null;
+  }
+
+  /** Whether it came for a room that this server was not in, and was not judged since. */
+  get isOutOfBand(): boolean {
+    return this.row.position === null && this.row.standing === 'ok' && this.row.reason === OUT_OF_BAND;
   }
 
   /** What it relates to; null for nothing, also once it is redacted. */

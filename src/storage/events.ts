@@ -75,6 +75,12 @@ export function placeEvent(row: EventRow): Statement {
     where event_no = ${row.eventNo}`;
 }
 
+/** Gives an event that nobody had judged a number behind those of its auth events, and its standing. */
+export function renumberEvent(eventNo: number, row: EventRow): Statement {
+  return sql`update events set event_no = ${row.eventNo}, standing = ${STANDINGS.indexOf(row.standing)},
+      reason = ${row.reason} where event_no = ${eventNo}`;
+}
+
 export async function findEventsByNumber(db: Reader, eventNos: readonly number[]): Promise<EventRow[]> {
   if (eventNos.length === 0) return [];
   return (await db.all<Columns>(sql`select * from events where event_no ${anyOf(eventNos)}`)).map(toRow);

@@ -88,6 +88,15 @@ export function insertMembershipChange(row: Omit<MembershipRow, 'isForgotten'>):
     values (${row.userId}, ${row.position}, ${row.roomNo}, ${row.membership}, ${row.eventNo})`;
 }
 
+/** A membership's event has another number now. */
+export function renumberMembership(roomNo: number, userId: string, eventNo: number, newNo: number): Statement[] {
+  return [
+    sql`update memberships set event_no = ${newNo}
+        where room_no = ${roomNo} and user_id = ${userId} and event_no = ${eventNo}`,
+    sql`update membership_changes set event_no = ${newNo} where user_id = ${userId} and event_no = ${eventNo}`,
+  ];
+}
+
 /** Served by memberships_by_user. */
 export async function listMembershipsOfUser(db: Reader, userId: UserId): Promise<MembershipRow[]> {
   const rows = await db.all<MembershipColumns>(

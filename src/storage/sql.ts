@@ -16,7 +16,44 @@ export function anyOf(values: readonly (string | number)[]): AnyOf {
   return new AnyOf(values);
 }
 
-type Hole = SqlValue | AnyOf | boolean;
+export type RowType = 'number' | 'text' | 'blob' | 'null';
+
+/** Rows to insert, bound as one JSON text; see `bulk-insert.ts`. */
+export class RowList {
+  readonly types: readonly RowType[];
+  readonly rows: readonly (readonly SqlValue[])[];
+  constructor(types: readonly RowType[], rows: readonly (readonly SqlValue[])[]) {
+    this.types = types;
+    this.rows = rows;
+  }
+
+  /** What stands in the statement's text in place of `values (…)`. */
+  text(dialect: 'sqlite' | 'postgres', parameter: string): string {
+    const columns = this.types.map((type, index) => {
+      if (type === 'null') return 'null';
+      const value = `value->>${index}`;
+      if (type === 'blob') return dialect === 'sqlite' ? `unhex(${value})` : `decode(${value}, 'hex')`;
+      return dialect === 'postgres' && type === 'number' ? `(${value})::bigint` : value;
+    });
+    const list = columns.join(', ');
+    return dialect === 'sqlite'
+      ? `select ${list} from json_each(${parameter}) where true`
+      : `select ${list} from jsonb_array_elements(${parameter}::jsonb)`;
+  }
+
+  json(toText: (text: string) => string): string {
+    const rows = this.rows.map((row) =>
+      row.map((value) => {
+        if (value instanceof Uint8Array)
+          return Buffer.from(value.buffer, value.byteOffset, value.length).toString('hex');
+        return typeof value === 'string' ? toText(value) : value;
+      }),
+    );
+    return JSON.stringify(rows);
+  }
+}
+
+type Hole = SqlValue | AnyOf | RowList | boolean;
 
 /** A statement with its values. `text` is shared by all statements from one place in the source. */
 export type Statement = {
@@ -43,6 +80,9 @@ function render(statement: Statement): Texts {
     if (hole instanceof AnyOf) {
       sqlite += 'in (select value from json_each(?))';
       postgres += `= any($${index + 1})`;
+    } else if (hole instanceof RowList) {
+      sqlite += hole.text('sqlite', '?');
+      postgres += hole.text('postgres', `$${index + 1}`);
     } else {
       sqlite += '?';
       postgres += `$${index + 1}`;
@@ -65,6 +105,7 @@ export function textOf(statement: Statement, dialect: 'sqlite' | 'postgres'): st
 export function sqliteValues(statement: Statement): SqlValue[] {
   return statement.holes.map((hole) => {
     if (hole instanceof AnyOf) return JSON.stringify(hole.values);
+    if (hole instanceof RowList) return hole.json((text) => text);
     return typeof hole === 'boolean' ? Number(hole) : hole;
   });
 }
@@ -73,6 +114,7 @@ export function sqliteValues(statement: Statement): SqlValue[] {
 export function postgresValues(statement: Statement): unknown[] {
   return statement.holes.map((hole) => {
     if (hole instanceof AnyOf) return hole.values.map((value) => (isText(value) ? toPostgresText(value) : value));
+    if (hole instanceof RowList) return hole.json(toPostgresText);
     if (typeof hole === 'boolean') return Number(hole);
     if (isText(hole)) return toPostgresText(hole);
     return hole instanceof Uint8Array && !Buffer.isBuffer(hole) ? Buffer.from(hole) : hole;

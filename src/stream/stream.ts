@@ -84,6 +84,11 @@ export class Stream {
     return this.#visible;
   }
 
+  /** Waits until so many positions can be given out at once: for batches of tens of thousands. */
+  async reserveAhead(count: number): Promise<void> {
+    while (this.#last + count + BLOCK_LOW > this.#reserved) await this.#reserve(count);
+  }
+
   /** Gives out the next position. Must be followed by `publish` or `release` with it. */
   issue(): StreamPosition {
     const position = ++this.#last;
@@ -212,9 +217,9 @@ export class Stream {
     });
   }
 
-  async #reserve(): Promise<void> {
+  async #reserve(count = 0): Promise<void> {
     this.#reserving ??= (async () => {
-      const reserved = this.#last + BLOCK;
+      const reserved = this.#last + BLOCK + count;
       const reservedBackwards = this.#lastBackwards - BLOCK;
       await reserve(this.#db, WRITER, reserved, reservedBackwards);
       this.#reserved = reserved;

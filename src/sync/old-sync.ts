@@ -138,7 +138,7 @@ export class OldSync {
       const member = await this.#deps.events.get(row.eventNo);
       if ((await this.#deps.ignored.of(reader.userId)).has(member.pdu.sender)) return null;
       const [invite] = await this.#deps.views.texts(live, [member], reader);
-      const { events } = JSON.parse(await strippedState(this.#deps.events, live, reader.userId, member)) as {
+      const { events } = JSON.parse(await strippedState(this.#deps, live, reader.userId, member)) as {
         events: unknown[];
       };
       return `{${head},"inviter":${JSON.stringify(member.pdu.sender)},"invite":${invite},"state":${JSON.stringify(events)},${data}}`;

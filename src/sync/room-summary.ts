@@ -1,10 +1,13 @@
 /** What a room is called by those who hold little of it: counts and heroes for members, stripped state for invited users. */
 import type { UserId } from '../core/ids.ts';
+import type { JsonObject } from '../core/json-value.ts';
 import { shownContent } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
+import type { Database } from '../storage/database.ts';
+import { findStrippedState } from '../storage/stripped-states.ts';
 
 const HEROES_MAX = 5;
 
@@ -55,11 +58,19 @@ async function hasName(reader: RoomReader, live: LiveRoom): Promise<boolean> {
 
 /** Stripped state for someone who is invited or knocks, as JSON text; `member` is their own member event. */
 export async function strippedState(
-  events: EventStore,
+  { db, events }: { readonly db: Database; readonly events: EventStore },
   live: LiveRoom,
   userId: UserId,
   member: StoredEvent,
 ): Promise<string> {
+  if (member.isOutOfBand) {
+    const told = JSON.parse((await findStrippedState(db, live.roomNo, userId)) ?? '[]') as JsonObject[];
+    // Some servers send the invite among them, some do not.
+    const isOwn = (event: JsonObject): boolean => event['type'] === 'm.room.member' && event['state_key'] === userId;
+    const { type, stateKey, sender } = member.pdu;
+    const own = { type, state_key: stateKey, sender, content: shownContent(member) };
+    return `{"events":${JSON.stringify([...told.filter((event) => !isOwn(event)), own])}}`;
+  }
   const eventNos: number[] = [];
   for (const type of STRIPPED_TYPES) {
     const eventNo = live.currentNo(type, '');

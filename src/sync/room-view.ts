@@ -160,7 +160,7 @@ export class RoomViews {
 
   /** Stripped state for someone who is invited or knocks, as JSON text. */
   stripped(live: LiveRoom, userId: UserId, member: StoredEvent): Promise<string> {
-    return strippedState(this.#deps.events, live, userId, member);
+    return strippedState(this.#deps, live, userId, member);
   }
 }
 
