@@ -88,6 +88,23 @@ export class Metrics {
     });
   }
 
+  /** A gauge with one label that is read when somebody collects: its values by those of the label. */
+  measuredBy(
+    about: { readonly name: string; readonly help: string; readonly label: string },
+    read: () => ReadonlyMap<string, number>,
+  ): void {
+    const { name, help, label } = about;
+    new Gauge({
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.#registry],
+      collect() {
+        for (const [value, count] of read()) this.set({ [label]: value }, count);
+      },
+    });
+  }
+
   /** Everything in Prometheus' text format; `contentType` is the one to serve it with. */
   text(): Promise<string> {
     return this.#registry.metrics();

@@ -188,7 +188,16 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     signingKey,
     stream,
     roomsBytesMax: ROOMS_BYTES_MAX,
+    dummyEventsThreshold: config.rooms.dummyEventsThreshold,
   });
+  metrics?.measuredBy(
+    {
+      name: 'myelin_forward_extremities',
+      help: 'Rooms in memory by how many forward extremities they have at most.',
+      label: 'extremities',
+    },
+    () => rooms.forwardExtremities(),
+  );
   const ignored = new IgnoredUsers({ db, stream });
   const verdicts = new PushVerdicts({ db, stream, events, ignored });
   const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored });

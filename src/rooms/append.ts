@@ -22,7 +22,7 @@ import type { EventStore } from './event-store.ts';
 import type { Extremity } from './live-room.ts';
 import { mayRedact } from './redactions.ts';
 import type { Relations } from './relations.ts';
-import { resolveSnapshots } from './resolve-state.ts';
+import { resolveTips } from './resolve-state.ts';
 import type { RoomWork } from './room-work.ts';
 import type { Snapshots } from './snapshots.ts';
 import { StoredEvent } from './stored-event.ts';
@@ -66,10 +66,24 @@ export async function appendDrafts(deps: AppendDeps, work: RoomWork, drafts: rea
 async function appendDraft(deps: AppendDeps, work: RoomWork, draft: Draft): Promise<StoredEvent> {
   const { live } = work;
   const extremities = [...live.extremities].sort((a, b) => b[1].depth - a[1].depth).slice(0, PREV_EVENTS_MAX);
+  // Where there are more tips than can be named, the state before the event is that of those that are.
+  const namesAll = extremities.length === live.extremities.size;
+  const snapshotBefore = namesAll
+    ? live.snapshotNo
+    : await resolveTips(
+        deps,
+        work,
+        extremities.map(([, tip]) => tip),
+      );
   const keys = authEventKeys(live.rules, draft);
   const authEventNos: number[] = [];
   for (const [type, stateKey] of keys) {
-    const eventNo = live.currentNo(type, stateKey);
+    const keyNo = live.keyNos.get(stateKeyTuple(type, stateKey));
+    if (keyNo === undefined) continue;
+    const eventNo =
+      namesAll || snapshotBefore === null
+        ? live.current[keyNo] || null
+        : await deps.snapshots.get(live.roomNo, snapshotBefore, keyNo);
     if (eventNo !== null) authEventNos.push(eventNo);
   }
   const authEvents = await work.events(authEventNos);
@@ -113,7 +127,7 @@ async function appendDraft(deps: AppendDeps, work: RoomWork, draft: Draft): Prom
     position,
     text: built.text,
     known: null,
-    snapshotBefore: live.snapshotNo,
+    snapshotBefore,
     moves: true,
     standing: 'ok',
     reason: null,
@@ -224,9 +238,7 @@ async function moveRoom(
     if (keyNo !== null) await work.setCurrent(keyNo, event.eventNo, event.position);
     return;
   }
-  const snapshotNos = new Set<number>();
-  for (const { snapshotNo } of live.extremities.values()) if (snapshotNo !== null) snapshotNos.add(snapshotNo);
-  const resolved = await resolveSnapshots(deps, work, [...snapshotNos]);
+  const resolved = (await resolveTips(deps, work, live.extremities.values()))!;
   live.snapshotNo = resolved;
   let count = 0;
   for (const { keyNo: changedNo, after } of await stateDifference(deps, work, before, resolved)) {
@@ -285,10 +297,8 @@ export async function lookupAt(
 /** Reads the state of a room that was just loaded: the state after its tips, resolved where there are several. */
 export async function settleCurrentState(deps: AppendDeps, work: RoomWork): Promise<void> {
   const { live } = work;
-  const snapshotNos = new Set<number>();
-  for (const { snapshotNo } of live.extremities.values()) if (snapshotNo !== null) snapshotNos.add(snapshotNo);
-  if (snapshotNos.size === 0) return;
-  const resolved = await resolveSnapshots(deps, work, [...snapshotNos]);
+  const resolved = await resolveTips(deps, work, live.extremities.values());
+  if (resolved === null) return;
   live.snapshotNo = resolved;
   live.current.length = 0;
   for (const [keyNo, eventNo] of await deps.snapshots.entries(live.roomNo, resolved)) {

@@ -6,6 +6,7 @@ import { conflictedSubgraph } from '../core/auth-chain.ts';
 import { authEventKeys } from '../core/auth-events.ts';
 import type { EventId } from '../core/ids.ts';
 import { type Pdu, type StateKeyTuple, stateKeyTuple } from '../core/pdu.ts';
+import { PREV_EVENTS_MAX } from '../core/pdu-format.ts';
 import { resolveState } from '../core/state-resolution.ts';
 import { type Conflict, differenceOfStates, type StatesInConflict, sharedNos } from './auth-difference.ts';
 import type { EventStore } from './event-store.ts';
@@ -19,6 +20,33 @@ export type ResolveDeps = {
   readonly events: EventStore;
   readonly snapshots: Snapshots;
 };
+
+/** How many states one resolution looks at: as many as an event may have parents. */
+const STATES_MAX = PREV_EVENTS_MAX;
+
+/**
+ * The snapshot after tips of the graph; null where they have none. However many tips pile up (threat C3), one resolution
+ * looks at a bounded number of them: the oldest ones first, then what came of these with the next ones. All of them
+ * count, so that nobody can drive a branch out by making new ones, and what the older ones gave is known already when a
+ * new one comes.
+ */
+export async function resolveTips(
+  deps: ResolveDeps,
+  work: RoomWork,
+  tips: Iterable<{ readonly eventNo: number; readonly snapshotNo: number | null }>,
+): Promise<number | null> {
+  const snapshotNos = new Set<number>();
+  for (const { snapshotNo } of [...tips].sort((a, b) => a.eventNo - b.eventNo)) {
+    if (snapshotNo !== null) snapshotNos.add(snapshotNo);
+  }
+  const [first, ...rest] = snapshotNos;
+  if (first === undefined) return null;
+  let resolved = first;
+  for (let start = 0; start < rest.length; start += STATES_MAX - 1) {
+    resolved = await resolveSnapshots(deps, work, [resolved, ...rest.slice(start, start + STATES_MAX - 1)]);
+  }
+  return resolved;
+}
 
 /** The snapshot that several snapshots of one room resolve to; one of them where they are alike. */
 export async function resolveSnapshots(

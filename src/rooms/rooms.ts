@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { forbidden, MatrixError, notFound } from '../core/errors.ts';
 import { roomIdOfCreate } from '../core/event-hash.ts';
 import type { RoomId, UserId } from '../core/ids.ts';
+import { PREV_EVENTS_MAX } from '../core/pdu-format.ts';
 import type { RoomRules } from '../core/room-versions.ts';
 import { bulkInserts } from '../storage/bulk-insert.ts';
 import { findRoom, insertOnceKey, insertRoom, type RoomRow } from '../storage/events.ts';
@@ -16,13 +17,15 @@ import { LiveRoom } from './live-room.ts';
 import { type OnceKey, OnceKeys } from './once-keys.ts';
 import { buildOutOfBandLeave, type OutOfBandMembership, receiveOutOfBand } from './out-of-band.ts';
 import { RoomWork } from './room-work.ts';
-import type { StoredEvent } from './stored-event.ts';
+import { DUMMY_EVENT_TYPE, type StoredEvent } from './stored-event.ts';
 
 type Held = {
   readonly live: LiveRoom;
   /** Commits under way; the room may be read anew only when they have ended. */
   readonly inFlight: Set<Promise<void>>;
   isSpoiled: boolean;
+  /** With how many tips nobody was found who may join them; 0 where that was not so. */
+  unhealedTips: number;
 };
 
 /** What is done to a batch before it goes to the disk. */
@@ -31,7 +34,17 @@ type Pack = (statements: readonly Statement[]) => readonly Statement[];
 /** How many requests may wait for one room; more are refused, so that one room cannot fill the memory. */
 const QUEUE_MAX = 2000;
 
-export type RoomsDeps = AppendDeps & { readonly stream: Stream; readonly roomsBytesMax: number };
+export type RoomsDeps = AppendDeps & {
+  readonly stream: Stream;
+  readonly roomsBytesMax: number;
+  /** From how many forward extremities on a room's tips are joined by an event that does nothing else. */
+  readonly dummyEventsThreshold: number;
+};
+
+/** How many local users are tried for one who may join tips. */
+const HEALERS_MAX = 20;
+/** How many tips a room has, as the metrics tell it: up to each of these. */
+const TIP_COUNTS = [1, 10, PREV_EVENTS_MAX];
 
 export class Rooms {
   readonly #deps: RoomsDeps;
@@ -159,7 +172,12 @@ export class Rooms {
     const room: RoomRow = { roomNo, roomId, version: rules.version, isPublished: false };
     let made: StoredEvent[] = [];
     const committed = await this.#inQueue(roomId, async () => {
-      const held: Held = { live: new LiveRoom(room, serverName), inFlight: new Set(), isSpoiled: false };
+      const held: Held = {
+        live: new LiveRoom(room, serverName),
+        inFlight: new Set(),
+        isSpoiled: false,
+        unhealedTips: 0,
+      };
       this.#deps.events.keepRoom(room);
       held.live.isAuthIndexed = true;
       return this.#prepare(held, async (work) => {
@@ -182,7 +200,51 @@ export class Rooms {
       });
     });
     await committed.done;
+    const live = this.#held.get(roomId)?.live;
+    // In a turn of its own, so that whoever waits for the room goes first.
+    if (live !== undefined && this.#wantsHealing(live)) void this.#heal(roomId).catch(() => {});
     return verdicts;
+  }
+
+  #wantsHealing(live: LiveRoom): boolean {
+    return live.extremities.size > this.#deps.dummyEventsThreshold && live.isServerJoined;
+  }
+
+  /**
+   * Joins the tips of a room that have piled up, by events of a local user that clients do not see. Where no local user
+   * may send anything, that is tried again only when they have become twice as many.
+   */
+  async #heal(roomId: RoomId): Promise<void> {
+    for (let isOver = false; !isOver; ) {
+      isOver = await this.#inQueue(roomId, async () => {
+        const held = await this.#hold(roomId);
+        const { live } = held;
+        const tips = live.extremities.size;
+        if (!this.#wantsHealing(live) || tips < held.unhealedTips * 2) return true;
+        for (const sender of [...live.joinedLocal].slice(0, HEALERS_MAX)) {
+          const draft = { type: DUMMY_EVENT_TYPE, stateKey: null, sender, content: {} };
+          try {
+            await this.#prepare(held, async (work) => void (await appendDrafts(this.#deps, work, [draft])));
+            held.unhealedTips = 0;
+            return false;
+          } catch (error) {
+            if (!(error instanceof MatrixError)) throw error;
+          }
+        }
+        held.unhealedTips = tips;
+        return true;
+      });
+    }
+  }
+
+  /** How many rooms in memory have how many forward extremities, by the upper bound of a few ranges. */
+  forwardExtremities(): Map<string, number> {
+    const counts = new Map([...TIP_COUNTS.map(String), 'more'].map((range) => [range, 0]));
+    for (const { live } of this.#held.values()) {
+      const range = String(TIP_COUNTS.find((most) => live.extremities.size <= most) ?? 'more');
+      counts.set(range, counts.get(range)! + 1);
+    }
+    return counts;
   }
 
   /**
@@ -312,7 +374,7 @@ export class Rooms {
     const live = await LiveRoom.load({ db, snapshots, serverName }, room);
     const work = new RoomWork(this.#deps, live);
     await settleCurrentState(this.#deps, work);
-    held = { live, inFlight: new Set(), isSpoiled: false };
+    held = { live, inFlight: new Set(), isSpoiled: false, unhealedTips: 0 };
     this.#held.set(roomId, held);
     return held;
   }

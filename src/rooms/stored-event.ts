@@ -13,6 +13,9 @@ import type { EventRow } from '../storage/events.ts';
 /** In place of a reason: an event of a room that this server was not in when it came. Nobody has judged it. */
 export const OUT_OF_BAND = 'out of band';
 
+/** An event that only joins tips of the graph. Clients never see it, and nobody is told of it but by what follows it. */
+export const DUMMY_EVENT_TYPE = 'org.matrix.dummy_event';
+
 export class StoredEvent {
   readonly row: EventRow;
   readonly pdu: Pdu;
@@ -54,9 +57,9 @@ export class StoredEvent {
     return this.row.redactedByNo !== null;
   }
 
-  /** Shown to clients: in the timeline, and neither rejected nor soft-failed. */
+  /** Shown to clients: in the timeline, neither rejected nor soft-failed, and not only there for the graph. */
   get isShown(): boolean {
-    return this.row.standing === 'ok' && this.row.position !== null;
+    return this.row.standing === 'ok' && this.row.position !== null && this.pdu.type !== DUMMY_EVENT_TYPE;
   }
 
   /** Whether it came for a room that this server was not in, and was not judged since. */

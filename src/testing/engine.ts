@@ -43,7 +43,11 @@ export type Engine = {
 export async function startEngine(
   db: Database,
   serverName = SERVER_NAME,
-  { clock = handClock(), seed = 7 }: { clock?: HandClock; seed?: number } = {},
+  {
+    clock = handClock(),
+    seed = 7,
+    dummyEventsThreshold = Number.POSITIVE_INFINITY,
+  }: { clock?: HandClock; seed?: number; dummyEventsThreshold?: number } = {},
 ): Promise<Engine> {
   const stream = await Stream.open({ db, clock });
   const events = new EventStore({ db, cacheBytesMax: 32_000_000 });
@@ -61,6 +65,7 @@ export async function startEngine(
     serverName,
     signingKey: SIGNING_KEY,
     roomsBytesMax: 64_000_000,
+    dummyEventsThreshold,
   });
   const ignored = new IgnoredUsers({ db, stream });
   const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored });

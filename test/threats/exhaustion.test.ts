@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import type { Pdu } from '../../src/core/pdu.ts';
 import { PREV_EVENTS_MAX } from '../../src/core/pdu-format.ts';
 import type { ArrivalVerdict } from '../../src/rooms/arrivals.ts';
-import type { StoredEvent } from '../../src/rooms/stored-event.ts';
-import { ALICE, sayDraft, startEngine, stateDraft } from '../../src/testing/engine.ts';
+import { DUMMY_EVENT_TYPE, type StoredEvent } from '../../src/rooms/stored-event.ts';
+import { ALICE, SERVER_NAME, sayDraft, startEngine, stateDraft } from '../../src/testing/engine.ts';
 import { BOB, CAROL, engineScene, forge, newestOf, publicRoom, type Scene } from './forge.ts';
 
 const FORKS = 40;
@@ -119,6 +119,79 @@ test('C3: tips that pile up are joined, twenty at a time, by those who speak in 
   }
 
   assert.deepEqual(sizes, [41, 22, 3, 1]);
+});
+
+for (const version of ['2', '11', '12'] as const) {
+  test(`C3: a room of version ${version} whose tips pile up heals itself, unseen by clients`, async (t) => {
+    const { db, ...quiet } = await engineScene(t, version);
+    const scene = { db, ...quiet, ...(await startEngine(db, SERVER_NAME, { dummyEventsThreshold: 10, seed: 8 })) };
+    const live = await scene.rooms.get(scene.roomId);
+    scene.clock.advance(1_000_000);
+    const root = await newestOf(scene, live);
+    const stale = [];
+    for (let count = 0; count < 100; count++) {
+      const draft = stateDraft(BOB, 'm.room.member', BOB, { membership: 'join', displayname: `${count}` });
+      stale.push(await forge(scene, live, [root], count % 4 === 0 ? draft : sayDraft(CAROL, `${count}`)));
+    }
+    await scene.rooms.append(
+      scene.roomId,
+      stale.map((pdu) => ({ pdu, kind: 'live' })),
+    );
+    while (live.extremities.size > 10) await scene.rooms.append(scene.roomId, []);
+
+    const { events } = await scene.reader.newest(live, 0, scene.stream.current, 100);
+    assert.equal(events.length, 100);
+    assert.ok(events.every(({ pdu }) => pdu.type !== DUMMY_EVENT_TYPE));
+    // Behind this all that was written before is on disk.
+    await scene.rooms.send(scene.roomId, [sayDraft(ALICE, 'together')]);
+    const again = await startEngine(db);
+    const room = await again.rooms.get(scene.roomId);
+    assert.equal(room.extremities.size, live.extremities.size);
+    const nameOf = async (engine: typeof again, of: typeof room) =>
+      (await engine.reader.stateEvent(of, 'm.room.member', BOB))?.eventId;
+    assert.equal(await nameOf(again, room), await nameOf(scene, live));
+  });
+}
+
+test('C3: where nobody of ours may speak tips stay, and each resolution looks at twenty states at most', async (t) => {
+  const { db, ...quiet } = await engineScene(t, '11');
+  const scene = { db, ...quiet, ...(await startEngine(db, SERVER_NAME, { dummyEventsThreshold: 10, seed: 8 })) };
+  scene.clock.advance(1_000_000);
+  const live = await scene.rooms.get(scene.roomId);
+  const users = { [ALICE]: 0, [BOB]: 0 };
+  const [root] = await scene.rooms.send(scene.roomId, [
+    stateDraft(ALICE, 'm.room.power_levels', '', { users, events_default: 50, state_default: 50 }),
+  ]);
+  const stale = [];
+  for (let count = 0; count < 60; count++) {
+    const content = { membership: 'join', displayname: `${count}` };
+    stale.push(await forge(scene, live, [root!], stateDraft(BOB, 'm.room.member', BOB, content)));
+  }
+  const before = live.lastSnapshotNo;
+
+  await scene.rooms.append(
+    scene.roomId,
+    stale.map((pdu) => ({ pdu, kind: 'live' })),
+  );
+  await scene.rooms.append(scene.roomId, []);
+
+  assert.equal(live.extremities.size, 60);
+  assert.ok(live.lastSnapshotNo - before <= 2 * 60, `${live.lastSnapshotNo - before} snapshots`);
+  const again = await startEngine(db);
+  assert.equal(
+    (await again.reader.stateEvent(await again.rooms.get(scene.roomId), 'm.room.member', BOB))?.eventId,
+    (await scene.reader.stateEvent(live, 'm.room.member', BOB))?.eventId,
+  );
+  const counts = scene.rooms.forwardExtremities();
+  assert.deepEqual(
+    [...counts],
+    [
+      ['1', 0],
+      ['10', 0],
+      ['20', 0],
+      ['more', 1],
+    ],
+  );
 });
 
 test('C3: events that are soft-failed or rejected never become tips (threat B8)', async (t) => {
