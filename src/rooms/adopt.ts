@@ -10,7 +10,7 @@ import { compareCodePoints } from '../core/json.ts';
 import type { Pdu, StateKeyTuple, StateLookup } from '../core/pdu.ts';
 import { stateKeyTuple } from '../core/pdu.ts';
 import type { RoomRules } from '../core/room-versions.ts';
-import { topologicalOrder } from '../core/topological-order.ts';
+import { topologicalSteps } from '../core/topological-order.ts';
 import { reject, type Verdict } from '../core/verdict.ts';
 import { nextTurn } from '../kit/next-turn.ts';
 import { type AppendDeps, placeEvent } from './append.ts';
@@ -58,6 +58,7 @@ export async function adoptRoom(deps: AppendDeps, work: RoomWork, adoption: Adop
     if (event === undefined || event.row.standing === 'rejected') continue;
     state.set(stateKeyTuple(event.pdu.type, event.pdu.stateKey!), event);
   }
+  await nextTurn();
   const lookup: StateLookup = (type, stateKey) => state.get(stateKeyTuple(type, stateKey))?.pdu;
   if (lookup('m.room.create', '') === undefined) throw forbidden('The state that was told has no create event.');
   const inState = checkAuth(live.rules, join, lookup, { hasAuthorisingSignature: () => true });
@@ -86,7 +87,10 @@ async function takeIn(work: RoomWork, pdus: readonly Pdu[]): Promise<Map<EventId
   const { rules, roomNo } = work.live;
   const isBefore = (left: Pdu, right: Pdu): boolean =>
     left.depth < right.depth || (left.depth === right.depth && compareCodePoints(left.eventId, right.eventId) < 0);
-  const ordered = topologicalOrder(pdus, (pdu) => pdu.authEvents, isBefore);
+  const steps = topologicalSteps(pdus, (pdu) => pdu.authEvents, isBefore);
+  let step = steps.next();
+  for (; !step.done; step = steps.next()) await nextTurn();
+  const ordered = step.value;
   const taken = new Map<EventId, StoredEvent>();
   for (let start = 0; start < ordered.length; start += EVENTS_PER_TURN) {
     await nextTurn();

@@ -29,7 +29,7 @@ type Held = {
 };
 
 /** What is done to a batch before it goes to the disk. */
-type Pack = (statements: readonly Statement[]) => readonly Statement[];
+type Pack = (statements: readonly Statement[]) => Promise<readonly Statement[]>;
 
 /** How many requests may wait for one room; more are refused, so that one room cannot fill the memory. */
 const QUEUE_MAX = 2000;
@@ -269,7 +269,7 @@ export class Rooms {
         async (work) => {
           join = await adoptRoom(this.#deps, work, adoption);
         },
-        bulkInserts,
+        (statements) => bulkInserts(statements, this.#deps.db.dialect),
       );
       // What comes next may ask for what no cache holds: it waits until all is on disk.
       await committed.done;
@@ -325,21 +325,19 @@ export class Rooms {
   }
 
   /** Prepares a batch on top of the live room and hands it to the disk; the next batch need not wait for the flush. */
-  async #prepare(
-    held: Held,
-    fill: (work: RoomWork) => Promise<void>,
-    pack: Pack = (statements) => statements,
-  ): Promise<{ done: Promise<void> }> {
+  async #prepare(held: Held, fill: (work: RoomWork) => Promise<void>, pack?: Pack): Promise<{ done: Promise<void> }> {
     const work = new RoomWork(this.#deps, held.live);
+    let statements: readonly Statement[];
     try {
       await fill(work);
+      statements = pack === undefined ? work.finish() : await pack(work.finish());
     } catch (error) {
       // A refusal in the middle leaves a room half changed in memory: only the database knows it whole.
       if (work.statements.length > 0) this.#spoil(held);
       work.abandon();
       throw error;
     }
-    const committing = this.#commit(held, work, pack);
+    const committing = this.#commit(held, work, statements);
     held.inFlight.add(committing);
     const done = committing.finally(() => held.inFlight.delete(committing));
     // Whoever sent waits for it; the queue goes on either way.
@@ -347,9 +345,9 @@ export class Rooms {
     return { done };
   }
 
-  async #commit(held: Held, work: RoomWork, pack: Pack): Promise<void> {
+  async #commit(held: Held, work: RoomWork, statements: readonly Statement[]): Promise<void> {
     try {
-      await this.#deps.db.commit(pack(work.finish()), held.live.roomId);
+      await this.#deps.db.commit(statements, held.live.roomId);
     } catch (error) {
       this.#spoil(held);
       work.abandon();

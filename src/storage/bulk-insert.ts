@@ -2,12 +2,15 @@
  * Many inserts as few statements: rows of one table travel as one JSON text, some hundred at a time. For batches of tens
  * of thousands of rows, where a statement a row would cost more than the rows.
  */
+import { nextTurn } from '../kit/next-turn.ts';
+import type { Reader } from './database.ts';
 import { AnyOf, RowList, type RowType, type Statement } from './sql.ts';
 
 const ROWS_MAX = 500;
 const BYTES_MAX = 500_000;
 /** Fewer rows than this go as they are. */
 const ROWS_MIN = 3;
+const STATEMENTS_PER_TURN = 5000;
 
 type Shape = { readonly before: string; readonly columns: number; readonly tail: string; readonly keyColumns: number };
 type Row = readonly (string | number | null | Uint8Array)[];
@@ -52,12 +55,13 @@ function rowOf({ holes }: Statement): Row | null {
 
 /**
  * The same inserts in fewer statements; all else follows behind them, in its order. For batches in which no insert waits
- * for anything else. Where rows of one key come twice in an upsert, the last one counts.
+ * for anything else. Where rows of one key come twice in an upsert, the last one counts. Lets others have their turn.
  */
-export function bulkInserts(statements: readonly Statement[]): Statement[] {
+export async function bulkInserts(statements: readonly Statement[], dialect: Reader['dialect']): Promise<Statement[]> {
   const groups = new Map<TemplateStringsArray, { shape: Shape; rows: Map<string | number, Row>; first: Statement[] }>();
   const others: Statement[] = [];
-  for (const statement of statements) {
+  for (const [index, statement] of statements.entries()) {
+    if (index % STATEMENTS_PER_TURN === 0) await nextTurn();
     const shape = shapeOf(statement);
     const row = shape === null ? null : rowOf(statement);
     if (shape === null || row === null) {
@@ -76,8 +80,14 @@ export function bulkInserts(statements: readonly Statement[]): Statement[] {
   }
   const bulk: Statement[] = [];
   for (const { shape, rows, first } of groups.values()) {
-    if (rows.size < ROWS_MIN) bulk.push(...first);
-    else bulk.push(...chunksOf([...rows.values()]).map((chunk) => insertRows(shape, chunk)));
+    if (rows.size < ROWS_MIN) {
+      bulk.push(...first);
+      continue;
+    }
+    for (const chunk of chunksOf([...rows.values()])) {
+      await nextTurn();
+      bulk.push(insertRows(shape, chunk, dialect));
+    }
   }
   return [...bulk, ...others];
 }
@@ -96,7 +106,7 @@ function chunksOf(rows: readonly Row[]): Row[][] {
   return chunks;
 }
 
-function insertRows(shape: Shape, rows: readonly Row[]): Statement {
+function insertRows(shape: Shape, rows: readonly Row[], dialect: Reader['dialect']): Statement {
   const types = Array.from({ length: shape.columns }, (_, column): RowType => {
     const value = rows.find((row) => row[column] !== null)?.[column] ?? null;
     if (value === null) return 'null';
@@ -109,5 +119,5 @@ function insertRows(shape: Shape, rows: readonly Row[]): Statement {
     template = Object.assign(parts, { raw: parts }) as TemplateStringsArray;
     templates.set(name, template);
   }
-  return { template, holes: [new RowList(types, rows)] };
+  return { template, holes: [new RowList(types, rows, dialect)] };
 }

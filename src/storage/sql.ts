@@ -18,13 +18,18 @@ export function anyOf(values: readonly (string | number)[]): AnyOf {
 
 export type RowType = 'number' | 'text' | 'blob' | 'null';
 
-/** Rows to insert, bound as one JSON text; see `bulk-insert.ts`. */
+/** Rows to insert into one of the databases, bound as one JSON text; see `bulk-insert.ts`. */
 export class RowList {
   readonly types: readonly RowType[];
-  readonly rows: readonly (readonly SqlValue[])[];
-  constructor(types: readonly RowType[], rows: readonly (readonly SqlValue[])[]) {
+  readonly json: string;
+
+  constructor(types: readonly RowType[], rows: readonly (readonly SqlValue[])[], dialect: 'sqlite' | 'postgres') {
     this.types = types;
-    this.rows = rows;
+    const toJson = (value: SqlValue): string | number | null => {
+      if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.length).toString('hex');
+      return isText(value) && dialect === 'postgres' ? toPostgresText(value) : value;
+    };
+    this.json = JSON.stringify(rows.map((row) => row.map(toJson)));
   }
 
   /** What stands in the statement's text in place of `values (…)`. */
@@ -39,17 +44,6 @@ export class RowList {
     return dialect === 'sqlite'
       ? `select ${list} from json_each(${parameter}) where true`
       : `select ${list} from jsonb_array_elements(${parameter}::jsonb)`;
-  }
-
-  json(toText: (text: string) => string): string {
-    const rows = this.rows.map((row) =>
-      row.map((value) => {
-        if (value instanceof Uint8Array)
-          return Buffer.from(value.buffer, value.byteOffset, value.length).toString('hex');
-        return typeof value === 'string' ? toText(value) : value;
-      }),
-    );
-    return JSON.stringify(rows);
   }
 }
 
@@ -105,7 +99,7 @@ export function textOf(statement: Statement, dialect: 'sqlite' | 'postgres'): st
 export function sqliteValues(statement: Statement): SqlValue[] {
   return statement.holes.map((hole) => {
     if (hole instanceof AnyOf) return JSON.stringify(hole.values);
-    if (hole instanceof RowList) return hole.json((text) => text);
+    if (hole instanceof RowList) return hole.json;
     return typeof hole === 'boolean' ? Number(hole) : hole;
   });
 }
@@ -114,7 +108,7 @@ export function sqliteValues(statement: Statement): SqlValue[] {
 export function postgresValues(statement: Statement): unknown[] {
   return statement.holes.map((hole) => {
     if (hole instanceof AnyOf) return hole.values.map((value) => (isText(value) ? toPostgresText(value) : value));
-    if (hole instanceof RowList) return hole.json(toPostgresText);
+    if (hole instanceof RowList) return hole.json;
     if (typeof hole === 'boolean') return Number(hole);
     if (isText(hole)) return toPostgresText(hole);
     return hole instanceof Uint8Array && !Buffer.isBuffer(hole) ? Buffer.from(hole) : hole;
