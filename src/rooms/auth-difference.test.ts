@@ -12,7 +12,11 @@ import type { Database } from '../storage/database.ts';
 import { openDatabase } from '../storage/open.ts';
 import { sql } from '../storage/sql.ts';
 import { ALICE, type Engine, publicRoomDrafts, sayDraft, startEngine, stateDraft } from '../testing/engine.ts';
+import { differenceOfStates } from './auth-difference.ts';
+import { AuthIndex } from './auth-index.ts';
 import type { LiveRoom } from './live-room.ts';
+import { Relations } from './relations.ts';
+import { RoomWork } from './room-work.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 const USERS = [ALICE, ...['@bob', '@carol', '@dave'].map((name) => `${name}:example.org` as UserId)];
@@ -99,6 +103,71 @@ async function assertAsByOracle(engine: Engine, db: Database, live: LiveRoom): P
   const here = (await engine.reader.currentState(live)).map(({ eventId }) => eventId).sort();
   assert.deepEqual(here, [...current.values()].sort(), 'the current state');
   return conflicts;
+}
+
+/** The auth difference of whole states, by walking everything that they rest on. */
+async function naiveDifference(engine: Engine, states: readonly StoredEvent[][]): Promise<Set<number>> {
+  const chains: Set<number>[] = [];
+  for (const state of states) {
+    const chain = new Set<number>();
+    let front = state;
+    while (front.length > 0) {
+      for (const { eventNo } of front) chain.add(eventNo);
+      const below = await engine.events.findManyById([...new Set(front.flatMap(({ pdu }) => pdu.authEvents))]);
+      front = [...below.values()].filter(({ eventNo }) => !chain.has(eventNo));
+    }
+    chains.push(chain);
+  }
+  const union = new Set(chains.flatMap((chain) => [...chain]));
+  return new Set([...union].filter((eventNo) => !chains.every((chain) => chain.has(eventNo))));
+}
+
+for (const version of ['2', '12'] as const) {
+  test(`the auth difference of any states of a room of version ${version} is that of walking all of them`, async (t) => {
+    const db = await openDatabase({ kind: 'sqlite', path: ':memory:', synchronous: 'off' }, { info() {} });
+    t.after(() => db.close());
+    const engine = await startEngine(db);
+    const { events, snapshots, stream } = engine;
+    let compared = 0;
+    for (let seed = 1; seed <= 12; seed++) {
+      engine.clock.advance(seed * 1_000_000);
+      const live = await growRoom(engine, version, 100 + seed, 60);
+      const random = seededRandom(seed);
+      const rows = await db.all<{ snapshot_no: number }>(
+        sql`select distinct snapshot_no from events where room_no = ${live.roomNo} and snapshot_no is not null`,
+      );
+      const relations = new Relations({ db });
+      for (let round = 0; round < 40; round++) {
+        const authIndex = new AuthIndex({ db, events, cacheBytesMax: 2000 });
+        const work = new RoomWork({ stream, events, snapshots, relations, authIndex }, live);
+        const chosen = Array.from({ length: 2 + (round % 3) }, () => rows[random.integer(rows.length)]!.snapshot_no);
+        const whole = [];
+        for (const snapshotNo of chosen) whole.push(await snapshots.entries(live.roomNo, snapshotNo));
+        const conflict = new Map<number, (number | null)[]>();
+        for (const keyNo of live.keys.keys()) {
+          const values = whole.map((state) => state.get(keyNo) ?? null);
+          if (values.some((value) => value !== values[0])) conflict.set(keyNo, values);
+        }
+        const nos = [...new Set([...conflict.values()].flat())].filter((eventNo) => eventNo !== null);
+        const conflictedEvents = await events.list(nos);
+
+        const difference = await differenceOfStates({ snapshots }, work, {
+          base: chosen[0]!,
+          conflict,
+          conflictedEvents,
+          stateCount: chosen.length,
+        });
+
+        const states = [];
+        for (const state of whole) states.push(await events.list([...state.values()]));
+        // What is in conflict is resolved in any case, whether it is in the difference or not.
+        const expected = new Set([...(await naiveDifference(engine, states)), ...nos]);
+        assert.deepEqual(new Set([...difference, ...nos]), expected, `room ${seed}, round ${round}`);
+        if (expected.size > nos.length) compared++;
+      }
+    }
+    assert.ok(compared > 50, `${compared} with more in the difference than in conflict`);
+  });
 }
 
 const ROOMS = 25;

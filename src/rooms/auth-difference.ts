@@ -36,7 +36,10 @@ export type StatesInConflict = {
 
 type Deps = { readonly snapshots: Snapshots };
 
-/** The events in the full auth chain of some of the states but not of all. */
+/**
+ * The events in the full auth chain of some of the states but not of all. Of those in conflict it may hold some that are
+ * in all chains: they are resolved in any case.
+ */
 export async function differenceOfStates(deps: Deps, work: RoomWork, states: StatesInConflict): Promise<number[]> {
   const { conflict, conflictedEvents, stateCount } = states;
   const { auth, live } = work;
