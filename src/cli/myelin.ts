@@ -101,6 +101,17 @@ function buildProgram(): Command {
       exportKeys(flags.configPath, flags.old === true);
     });
 
+  const stats = program.command('stats').description('how much the server holds');
+  stats
+    .command('show')
+    .description('print the size of the database, users, rooms, events and forward extremities')
+    .option('--json', 'as JSON')
+    .requiredOption('-c, --config-path <path>', 'configuration file or directory; may be repeated', collect)
+    .action(async (flags: { json?: boolean; configPath: string[] }) => {
+      const { showStats } = await import('./stats-command.ts');
+      await showStats(flags.configPath, flags.json === true);
+    });
+
   program
     .command('doctor')
     .description('check this machine and the configuration, with a fix for each finding')
