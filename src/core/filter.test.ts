@@ -112,5 +112,26 @@ test('lazy loading and thread counts are read from where they are asked for', ()
 
   assert.deepEqual([room.state.lazyLoadMembers, room.state.includeRedundantMembers], [true, true]);
   assert.deepEqual([room.timeline.unreadThreadNotifications, room.timeline.limit], [true, 5]);
-  assert.deepEqual(room.timeline.relatedByRelTypes, ['m.thread']);
+  assert.deepEqual(room.timeline.relatedBy, { relTypes: ['m.thread'], senders: null });
+  assert.equal(room.state.relatedBy, null);
+});
+
+test('events are chosen by what they relate to', () => {
+  const thread = {
+    type: 'm.room.message',
+    sender: '@a:b',
+    content: { 'm.relates_to': { rel_type: 'm.thread', event_id: '$a:b' } },
+  };
+  const plain = { type: 'm.room.message', sender: '@a:b', content: {} };
+  const allowed = (body: object) => {
+    const filter = compileRoomEventFilter(body);
+    assert.equal(filter.isEverything, false);
+    return [filter.allows(thread), filter.allows(plain)];
+  };
+
+  assert.deepEqual(allowed({ 'org.matrix.msc3874.rel_types': ['m.thread'] }), [true, false]);
+  assert.deepEqual(allowed({ 'org.matrix.msc3874.rel_types': ['m.replace'] }), [false, false]);
+  assert.deepEqual(allowed({ 'org.matrix.msc3874.not_rel_types': ['m.thread'] }), [false, true]);
+  assert.equal(compileRoomEventFilter({ 'org.matrix.msc3874.not_rel_types': [] }).isEverything, true);
+  assert.equal(compileRoomEventFilter({ related_by_rel_types: [] }).isNothing, true);
 });

@@ -6,6 +6,7 @@ import { splitDotPath } from './dot-path.ts';
 import { badJson, invalidParam } from './errors.ts';
 import { parseRoomId, parseUserId } from './ids.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from './json-value.ts';
+import { relationOf } from './relation.ts';
 
 const FILTER_LIMITS = {
   /** Entries of one list of rooms, senders or types. */
@@ -38,9 +39,12 @@ export type EventFilter = {
   readonly senders: readonly string[] | null;
   allowsType(type: string): boolean;
   allowsSender(sender: string): boolean;
-  /** Types, senders and `contains_url`; rooms apart. */
+  /** Types, senders, `contains_url` and what the event relates to; rooms and what relates to it apart. */
   allows(event: FilterableEvent): boolean;
 };
+
+/** A child that an event must have: of one of these relations, by one of these senders; null stands for any. */
+export type RelatedBy = { readonly relTypes: readonly string[] | null; readonly senders: readonly string[] | null };
 
 /** A filter on events of rooms. */
 export type RoomEventFilter = EventFilter & {
@@ -51,9 +55,8 @@ export type RoomEventFilter = EventFilter & {
   readonly lazyLoadMembers: boolean;
   readonly includeRedundantMembers: boolean;
   readonly unreadThreadNotifications: boolean;
-  /** Only events that others relate to: with a relation by one of these senders, of one of these types. */
-  readonly relatedBySenders: readonly string[] | null;
-  readonly relatedByRelTypes: readonly string[] | null;
+  /** Only events that others relate to; null where that does not matter. */
+  readonly relatedBy: RelatedBy | null;
   allowsRoom(roomId: string): boolean;
 };
 
@@ -105,29 +108,43 @@ export function compileRoomEventFilter(body: unknown, path = 'filter'): RoomEven
   const containsUrl = readBoolean(filter, 'contains_url', path);
   const rooms = readIds(filter, 'rooms', path, parseRoomId);
   const notRooms = readIds(filter, 'not_rooms', path, parseRoomId);
-  const relatedBySenders = readIds(filter, 'related_by_senders', path, parseUserId);
-  const relatedByRelTypes = readList(filter, 'related_by_rel_types', path);
+  const relatedBy: RelatedBy = {
+    relTypes: readList(filter, 'related_by_rel_types', path),
+    senders: readIds(filter, 'related_by_senders', path, parseUserId),
+  };
+  const isRelated = relatedBy.relTypes !== null || relatedBy.senders !== null;
+  // By what an event itself relates to (MSC3874).
+  const relTypes = readList(filter, 'org.matrix.msc3874.rel_types', path);
+  const notRelTypes = readList(filter, 'org.matrix.msc3874.not_rel_types', path);
+  const allowsRelation = compileRelTypes(relTypes, notRelTypes);
   return {
     ...base,
-    isNothing: base.isNothing || rooms?.length === 0,
+    isNothing:
+      base.isNothing ||
+      rooms?.length === 0 ||
+      relTypes?.length === 0 ||
+      relatedBy.relTypes?.length === 0 ||
+      relatedBy.senders?.length === 0,
     isEverything:
       base.isEverything &&
       containsUrl === null &&
       rooms === null &&
       notRooms === null &&
-      relatedBySenders === null &&
-      relatedByRelTypes === null,
+      relTypes === null &&
+      !notRelTypes?.length &&
+      !isRelated,
     rooms,
     notRooms,
     containsUrl,
     lazyLoadMembers: readBoolean(filter, 'lazy_load_members', path) ?? false,
     includeRedundantMembers: readBoolean(filter, 'include_redundant_members', path) ?? false,
     unreadThreadNotifications: readBoolean(filter, 'unread_thread_notifications', path) ?? false,
-    relatedBySenders,
-    relatedByRelTypes,
+    relatedBy: isRelated ? relatedBy : null,
     allowsRoom: oneOfButNot(rooms, notRooms),
     allows: (event) =>
-      base.allows(event) && (containsUrl === null || Object.hasOwn(event.content, 'url') === containsUrl),
+      base.allows(event) &&
+      (containsUrl === null || Object.hasOwn(event.content, 'url') === containsUrl) &&
+      (allowsRelation === null || allowsRelation(event.content)),
   };
 }
 
@@ -165,6 +182,18 @@ function compileRoomFilter(body: unknown): RoomFilter {
     ephemeral: compileRoomEventFilter(filter['ephemeral'], 'room.ephemeral'),
     accountData: compileRoomEventFilter(filter['account_data'], 'room.account_data'),
     allowsRoom: oneOfButNot(rooms, readIds(filter, 'not_rooms', 'room', parseRoomId)),
+  };
+}
+
+function compileRelTypes(
+  relTypes: readonly string[] | null,
+  notRelTypes: readonly string[] | null,
+): ((content: JsonObject) => boolean) | null {
+  if (relTypes === null && !notRelTypes?.length) return null;
+  const allows = oneOfButNot(relTypes, notRelTypes);
+  return (content) => {
+    const relation = relationOf(content);
+    return relation === null ? relTypes === null : allows(relation.relType);
   };
 }
 

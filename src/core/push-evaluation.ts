@@ -8,7 +8,7 @@ import { compileGlob } from './glob.ts';
 import type { UserId } from './ids.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from './json-value.ts';
 import type { Pdu } from './pdu.ts';
-import type { PushAction, PushRule, PushRuleSet } from './push-rules.ts';
+import { LEGACY_MENTION_RULES, type PushAction, type PushRule, type PushRuleSet } from './push-rules.ts';
 import { compileWordGlob, containsPhrase } from './word-glob.ts';
 
 export type PushVerdict = {
@@ -90,7 +90,7 @@ export function compileRules(userId: UserId, ruleSet: PushRuleSet): CompiledRule
     override: compileList(ruleSet.override.filter(enabled)),
     content: ruleSet.content.filter(enabled).flatMap((rule) => {
       const check = rule.pattern === undefined ? undefined : bodyCheck(rule.pattern);
-      return check === undefined ? [] : [{ checks: [check], verdict: verdictOf(rule) }];
+      return check === undefined ? [] : [{ checks: [...preconditionsOf(rule), check], verdict: verdictOf(rule) }];
     }),
     room: byId(ruleSet.room),
     sender: byId(ruleSet.sender),
@@ -136,7 +136,7 @@ function compileList(rules: readonly PushRule[]): CompiledList {
     const conditions = rule.conditions ?? [];
     const checks = conditions.map(compileCondition);
     if (!checks.every((check) => check !== undefined)) return;
-    const compiled = { checks, verdict: verdictOf(rule), order };
+    const compiled = { checks: [...preconditionsOf(rule), ...checks], verdict: verdictOf(rule), order };
     const roomId = conditions.map(onlyRoom).find((room) => room !== undefined);
     if (roomId === undefined) {
       general.push(compiled);
@@ -147,6 +147,12 @@ function compileList(rules: readonly PushRule[]): CompiledList {
     byRoom.set(roomId, ofRoom);
   });
   return { general, byRoom };
+}
+
+/** What must hold of an event before a rule looks at it, beside its conditions. */
+function preconditionsOf(rule: PushRule): Check[] {
+  if (!LEGACY_MENTION_RULES.has(rule.rule_id)) return [];
+  return [({ pdu }) => !Object.hasOwn(pdu.content, 'm.mentions')];
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   type PushAction,
   type PushRule,
   type PushRuleKind,
+  type PushRuleOptions,
   type PushRuleSet,
   type StoredPushRules,
 } from './push-rules.ts';
@@ -75,20 +76,37 @@ export function deletePushRule(stored: StoredPushRules, kind: PushRuleKind, rule
 export type PushRuleName = { readonly userId: UserId; readonly kind: PushRuleKind; readonly ruleId: string };
 
 /** Switches a rule on or off, also a predefined one. Throws 404 where there is none. */
-export function setPushRuleEnabled(stored: StoredPushRules, name: PushRuleName, enabled: boolean): StoredPushRules {
-  return changeRule(stored, name, { enabled });
+export function setPushRuleEnabled(
+  stored: StoredPushRules,
+  name: PushRuleName,
+  enabled: boolean,
+  options?: PushRuleOptions,
+): StoredPushRules {
+  return changeRule(stored, name, { enabled }, options);
 }
 
 /** Sets the actions of a rule, also of a predefined one. Throws 404 where there is none, 400 for bad actions. */
-export function setPushRuleActions(stored: StoredPushRules, name: PushRuleName, actions: unknown): StoredPushRules {
-  return changeRule(stored, name, { actions: readActions(actions) });
+export function setPushRuleActions(
+  stored: StoredPushRules,
+  name: PushRuleName,
+  actions: unknown,
+  options?: PushRuleOptions,
+): StoredPushRules {
+  return changeRule(stored, name, { actions: readActions(actions) }, options);
 }
 
-function changeRule(stored: StoredPushRules, name: PushRuleName, change: DefaultRuleChange): StoredPushRules {
+function changeRule(
+  stored: StoredPushRules,
+  name: PushRuleName,
+  change: DefaultRuleChange,
+  options: PushRuleOptions = { polls: true },
+): StoredPushRules {
   const { kind, ruleId } = name;
   if (ruleId.startsWith('.')) {
-    // Rules that are not always offered may be set too: the change waits until they are.
-    const known = defaultPushRules(name.userId, { polls: true })[kind].some((rule) => rule.rule_id === ruleId);
+    // Rules for polls, which are not always offered, may be set too: the change waits until they are.
+    const known = defaultPushRules(name.userId, { ...options, polls: true })[kind].some(
+      (rule) => rule.rule_id === ruleId,
+    );
     if (!known) throw noSuchRule();
     return { ...stored, defaults: { ...stored.defaults, [ruleId]: { ...stored.defaults[ruleId], ...change } } };
   }

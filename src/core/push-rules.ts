@@ -3,7 +3,7 @@
  * Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#push-rules
  */
 import { notFound } from './errors.ts';
-import type { UserId } from './ids.ts';
+import { localpartOf, type UserId } from './ids.ts';
 import type { JsonObject, JsonValue } from './json-value.ts';
 
 /** The kinds in the order in which they are tried. */
@@ -51,7 +51,16 @@ export const NO_PUSH_RULES: StoredPushRules = {
 export type PushRuleOptions = {
   /** Whether polls notify as messages do (MSC3930, under its unstable names). */
   readonly polls: boolean;
+  /** Whether the rules that look for names in plain text are there, as they were before version 1.17. */
+  readonly legacyMentions?: boolean;
 };
+
+/** These rules hold their tongue where an event says itself whom it mentions, as the specification had it. */
+export const LEGACY_MENTION_RULES: ReadonlySet<string> = new Set([
+  '.m.rule.contains_display_name',
+  '.m.rule.contains_user_name',
+  '.m.rule.roomnotif',
+]);
 
 /** Whether a text names a kind of rule. */
 export function isPushRuleKind(text: string): text is PushRuleKind {
@@ -71,8 +80,25 @@ function defaultRule(rule_id: string, conditions: readonly JsonObject[], actions
 
 const MASTER = defaultRule('.m.rule.master', [], []);
 
+const LEGACY_OVERRIDES: readonly PushRule[] = [
+  defaultRule('.m.rule.contains_display_name', [{ kind: 'contains_display_name' }], ['notify', SOUND, HIGHLIGHT]),
+  defaultRule(
+    '.m.rule.roomnotif',
+    [eventMatch('content.body', '@room'), { kind: 'sender_notification_permission', key: 'room' }],
+    ['notify', HIGHLIGHT],
+  ),
+];
+
+const legacyContentRule = (userId: UserId): PushRule => ({
+  rule_id: '.m.rule.contains_user_name',
+  default: true,
+  enabled: true,
+  actions: ['notify', SOUND, HIGHLIGHT],
+  pattern: localpartOf(userId),
+});
+
 /** The predefined override rules below the user's own; the master rule stands above those. */
-function overrideDefaults(userId: UserId): PushRule[] {
+function overrideDefaults(userId: UserId, { legacyMentions = false }: PushRuleOptions): PushRule[] {
   return [
     defaultRule('.m.rule.suppress_notices', [eventMatch('content.msgtype', 'm.notice')], []),
     defaultRule(
@@ -98,6 +124,7 @@ function overrideDefaults(userId: UserId): PushRule[] {
       ],
       ['notify', HIGHLIGHT],
     ),
+    ...(legacyMentions ? LEGACY_OVERRIDES : []),
     defaultRule(
       '.m.rule.tombstone',
       [eventMatch('type', 'm.room.tombstone'), eventMatch('state_key', '')],
@@ -141,11 +168,11 @@ const POLL_RESPONSE = defaultRule(
   [],
 );
 
-/** The predefined rules of a user, unchanged. The rules for mentions in plain text are gone (MSC4210). */
+/** The predefined rules of a user, unchanged. The rules for mentions in plain text are gone (MSC4210), unless asked for. */
 export function defaultPushRules(userId: UserId, options: PushRuleOptions): PushRuleSet {
   return {
-    override: [MASTER, ...overrideDefaults(userId), ...(options.polls ? [POLL_RESPONSE] : [])],
-    content: [],
+    override: [MASTER, ...overrideDefaults(userId, options), ...(options.polls ? [POLL_RESPONSE] : [])],
+    content: options.legacyMentions === true ? [legacyContentRule(userId)] : [],
     room: [],
     sender: [],
     underride: [...UNDERRIDE_DEFAULTS, ...(options.polls ? POLL_DEFAULTS : [])],
@@ -163,7 +190,7 @@ export function pushRuleSet(userId: UserId, stored: StoredPushRules, options: Pu
   const [master, ...lowerOverrides] = defaults.override.map(changed);
   return {
     override: [master!, ...override, ...lowerOverrides],
-    content,
+    content: [...content, ...defaults.content.map(changed)],
     room,
     sender,
     underride: [...underride, ...defaults.underride.map(changed)],

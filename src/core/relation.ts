@@ -17,7 +17,7 @@ export type Relation = {
 /** The longest type of a relation. A longer one is no relation. */
 const REL_TYPE_BYTES_MAX = 255;
 /** The longest key of an annotation. */
-const ANNOTATION_KEY_BYTES_MAX = 500;
+export const ANNOTATION_KEY_BYTES_MAX = 500;
 
 /** The relation in an event's content, or null. What does not have the form is no relation, as the specification says. */
 export function relationOf(content: JsonObject): Relation | null {

@@ -40,7 +40,9 @@ import { Presence } from '../services/presence.ts';
 import { Profiles } from '../services/profiles.ts';
 import { PushRules } from '../services/push-rules.ts';
 import { Receipts } from '../services/receipts.ts';
+import { Redactions } from '../services/redactions.ts';
 import { Registration } from '../services/registration.ts';
+import { RelationChecks } from '../services/relation-checks.ts';
 import { RoomCreation } from '../services/room-creation.ts';
 import { RoomDirectory } from '../services/room-directory.ts';
 import { RoomEvents } from '../services/room-events.ts';
@@ -199,7 +201,8 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     () => rooms.forwardExtremities(),
   );
   const ignored = new IgnoredUsers({ db, stream });
-  const verdicts = new PushVerdicts({ db, stream, events, ignored });
+  const pushRuleOptions = { polls: true, legacyMentions: config.push.hasLegacyMentionRules };
+  const verdicts = new PushVerdicts({ db, stream, events, ignored, pushRuleOptions });
   const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored });
   const bundles = new Bundles({ db, events, reader, relations, ignored });
   const views = new ClientViews({ events, snapshots, clock, bundles });
@@ -235,7 +238,16 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     isLocal: (userId) => serverNameOf(userId) === serverName,
     profileOf,
   });
-  const roomEvents = new RoomEvents({ rooms, reader, events, membership, aliases });
+  const redactions = new Redactions({
+    db,
+    rooms,
+    reader,
+    events,
+    limits: limiter,
+    adminLimit: config.rateLimits.adminRedaction === null ? 'message' : 'adminRedaction',
+  });
+  const relationChecks = new RelationChecks({ db, events });
+  const roomEvents = new RoomEvents({ rooms, reader, membership, aliases, redactions, relationChecks });
   const roomHistory = new RoomHistory({ db, rooms, reader, events, snapshots, views, stream });
   const eventRelations = new EventRelations({ db, stream, events, reader, bundles, views, ignored });
   const presenceTracker = new PresenceTracker({
@@ -284,7 +296,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
 
   // What a user keeps, and what a user sees
   const filters = new Filters({ db });
-  const pushRules = new PushRules({ db, stream });
+  const pushRules = new PushRules({ db, stream, options: pushRuleOptions });
   const accountData = new AccountData({ db, stream, rooms, pushRules });
   const receipts = new Receipts({ db, stream, clock, rooms, events });
   const typing = new Typing({ stream, clock });
@@ -309,6 +321,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
       { timelineMax: config.rooms.filterTimelineLimit === -1 ? null : config.rooms.filterTimelineLimit },
     ),
     unread: new UnreadCounts({ db, stream, events, verdicts }),
+    pushRuleOptions,
     ignored,
     presence: presenceTracker,
     presenceViews,
@@ -362,6 +375,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     publicBaseUrl,
     pushRules,
     receipts,
+    redactions,
     registration,
     roomCreation,
     roomDirectory,
@@ -432,5 +446,5 @@ function limitsOf(config: Config): Record<string, RateLimit> {
   for (const [name, limit] of Object.entries(config.rateLimits)) {
     if (typeof limit === 'object' && limit !== null) limits[name] = limit;
   }
-  return { ...limits, adminRedaction: config.rateLimits.adminRedaction ?? config.rateLimits.message };
+  return limits;
 }

@@ -9,7 +9,7 @@ import {
   PushEvent,
   type PushVerdict,
 } from '../core/push-evaluation.ts';
-import { NO_PUSH_RULES, pushRuleSet, type StoredPushRules } from '../core/push-rules.ts';
+import { NO_PUSH_RULES, type PushRuleOptions, pushRuleSet, type StoredPushRules } from '../core/push-rules.ts';
 import { atMost } from '../kit/lru-bound.ts';
 import { findAccountData, findPushRules } from '../storage/account-data.ts';
 import type { Database } from '../storage/database.ts';
@@ -24,8 +24,16 @@ type Rules = { readonly compiled: CompiledRules; readonly position: StreamPositi
 /** Judges events of one room for one reader, with the rules that they have now. */
 export type Judge = (event: StoredEvent) => Promise<PushVerdict | null>;
 
+export type PushVerdictsDeps = {
+  readonly db: Database;
+  readonly stream: Stream;
+  readonly events: EventStore;
+  readonly ignored: IgnoredUsers;
+  readonly pushRuleOptions: PushRuleOptions;
+};
+
 export class PushVerdicts {
-  readonly #deps: { db: Database; stream: Stream; events: EventStore; ignored: IgnoredUsers };
+  readonly #deps: PushVerdictsDeps;
   readonly #rules = new LRUCache<UserId, Rules>(atMost(20_000));
   /** Where the list of whom a user ignores last changed. */
   readonly #ignoring = new LRUCache<UserId, { readonly position: StreamPosition }>(atMost(20_000));
@@ -34,7 +42,7 @@ export class PushVerdicts {
   /** Counts changes: what was read while one came in may be from before it, and is not kept. */
   #changes = 0;
 
-  constructor(deps: { db: Database; stream: Stream; events: EventStore; ignored: IgnoredUsers }) {
+  constructor(deps: PushVerdictsDeps) {
     this.#deps = deps;
     deps.stream.listen((change) => {
       if (change.about === null || (change.kind !== 'push-rules' && change.kind !== 'account-data')) return;
@@ -82,7 +90,7 @@ export class PushVerdicts {
     const stored = await findPushRules(this.#deps.db, userId);
     // Written by the push rules service in this very shape.
     const own = stored === undefined ? NO_PUSH_RULES : (JSON.parse(stored.rules) as StoredPushRules);
-    const compiled = compileRules(userId, pushRuleSet(userId, own, { polls: true }));
+    const compiled = compileRules(userId, pushRuleSet(userId, own, this.#deps.pushRuleOptions));
     const rules = { compiled, position: stored?.position ?? 0 };
     if (this.#changes === before) this.#rules.set(userId, rules);
     return rules;

@@ -1,10 +1,12 @@
 /** Reading rooms as a given user may see them. */
 import { forbidden, notFound } from '../core/errors.ts';
+import type { RelatedBy } from '../core/filter.ts';
 import type { EventId, RoomId, UserId } from '../core/ids.ts';
 import { stateKeyTuple } from '../core/pdu.ts';
 import { type HistoryVisibility, isEventVisible, readHistoryVisibility } from '../core/visibility.ts';
 import type { Database } from '../storage/database.ts';
 import { listEventsBackwards, listEventsForwards } from '../storage/events.ts';
+import { listRelatedTargets } from '../storage/relations.ts';
 import { findMembership, type Membership } from '../storage/room-state.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 import type { EventStore } from './event-store.ts';
@@ -202,6 +204,13 @@ export class RoomReader {
     return { membership: (replaced?.pdu.content['membership'] as Membership | undefined) ?? null };
   }
 
+  /** Those of a room's events that have such a child, in their order. */
+  async keepRelated(live: LiveRoom, events: readonly StoredEvent[], by: RelatedBy): Promise<StoredEvent[]> {
+    const eventIds = events.map((event) => event.eventId);
+    const related = new Set(await listRelatedTargets(this.#deps.db, live.roomNo, eventIds, by.relTypes, by.senders));
+    return events.filter((event) => related.has(event.eventId));
+  }
+
   /** An event that the user may see, or 404 M_NOT_FOUND, whether it is hidden or not there. */
   async visibleEvent(
     roomId: RoomId,
@@ -269,6 +278,8 @@ export class RoomReader {
       readonly to: StreamPosition | null;
       readonly limit: number;
       readonly matches: (event: StoredEvent) => boolean;
+      /** A child that each event must have; left out or null: none. */
+      readonly relatedBy?: RelatedBy | null;
       /** Ends where the user sees the history no further, though there is more beyond: for what must have no holes. */
       readonly stopsAtHole?: boolean;
     },
@@ -286,13 +297,14 @@ export class RoomReader {
           : await listEventsForwards(db, live.roomNo, from, Math.min(ask.to ?? stream.current, stream.current), wanted);
       const events = await store.fromRows(rows);
       const visible = new Set(await this.filterVisible(live, events, userId));
+      const related = ask.relatedBy ? new Set(await this.keepRelated(live, events, ask.relatedBy)) : visible;
       for (const event of events) {
         if (!visible.has(event)) {
           if (ask.stopsAtHole && hasSeen && event.isShown) return { events: found, next: event.position };
           continue;
         }
         hasSeen = true;
-        if (isHushed(event, ignored) || !ask.matches(event)) continue;
+        if (isHushed(event, ignored) || !ask.matches(event) || !related.has(event)) continue;
         found.push(event);
         if (found.length < ask.limit) continue;
         // More may follow: the next page begins beside the last event given.

@@ -2,7 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import { forbidden, MatrixError, notFound } from '../core/errors.ts';
 import { roomIdOfCreate } from '../core/event-hash.ts';
-import type { RoomId, UserId } from '../core/ids.ts';
+import type { EventId, RoomId, UserId } from '../core/ids.ts';
 import { PREV_EVENTS_MAX } from '../core/pdu-format.ts';
 import type { RoomRules } from '../core/room-versions.ts';
 import { bulkInserts } from '../storage/bulk-insert.ts';
@@ -93,7 +93,7 @@ export class Rooms {
     also: readonly Statement[] = [],
   ): Promise<StoredEvent[]> {
     if (onceKey === undefined) return this.#send(roomId, drafts, null, also);
-    const key = `${onceKey.userId}\0${onceKey.scope}\0${onceKey.txnKey}`;
+    const key = nameOf(onceKey);
     const running = this.#once.get(key);
     if (running !== undefined) return running;
     const sending = this.#sendOnce(roomId, drafts, onceKey, also);
@@ -103,6 +103,13 @@ export class Rooms {
     } finally {
       this.#once.delete(key);
     }
+  }
+
+  /** The event that a once-only key made, also if that is not on disk yet; null where it is new. */
+  async madeBy(onceKey: OnceKey): Promise<EventId | null> {
+    const running = this.#once.get(nameOf(onceKey));
+    if (running !== undefined) return (await running).at(-1)!.eventId;
+    return this.#onceKeys.find(onceKey);
   }
 
   async #sendOnce(
@@ -397,6 +404,8 @@ export class Rooms {
     }
   }
 }
+
+const nameOf = ({ userId, scope, txnKey }: OnceKey): string => `${userId}\0${scope}\0${txnKey}`;
 
 /** Who learns of an event: the local members, and whom a member event concerns. */
 function audienceOf(live: LiveRoom, event: StoredEvent): ReadonlySet<UserId> {

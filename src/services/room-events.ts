@@ -1,36 +1,26 @@
-/** What users say in rooms: messages, state and redactions. */
-import { forbidden, invalidParam, MatrixError, missingParam, notFound } from '../core/errors.ts';
+/** What users say in rooms: messages and state. */
+import { forbidden, invalidParam, MatrixError, missingParam } from '../core/errors.ts';
 import { type EventId, parseEventId, type RoomId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
-import { readPowerLevels } from '../core/power-levels.ts';
 import type { Draft } from '../rooms/append.ts';
-import { sentAs, shownContent, txnKeyOf } from '../rooms/client-view.ts';
-import type { EventStore } from '../rooms/event-store.ts';
-import type { OnceKey } from '../rooms/once-keys.ts';
+import { shownContent } from '../rooms/client-view.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Aliases } from './aliases.ts';
 import { type Asker, roomOfMember } from './asker.ts';
 import { isSameContent, type Membership } from './membership.ts';
+import { type Once, onceOf, type Transaction } from './once.ts';
+import type { Redactions } from './redactions.ts';
+import type { RelationChecks } from './relation-checks.ts';
 
 export type RoomEventsDeps = {
   readonly rooms: Rooms;
   readonly reader: RoomReader;
-  readonly events: EventStore;
   readonly membership: Membership;
   readonly aliases: Aliases;
+  readonly redactions: Redactions;
+  readonly relationChecks: RelationChecks;
 };
-
-/** A client's transaction: its ID counts for one device (or token) and one path (threat D11). */
-export type Transaction = { readonly deviceScope: string; readonly txnId: string };
-
-/** What makes a request happen once only, and lets its device know the event again. */
-type Once = { readonly key: OnceKey; readonly sentAs: string };
-
-function onceOf(asker: Asker, path: readonly string[], { deviceScope, txnId }: Transaction): Once {
-  const key = { userId: asker.userId, scope: deviceScope, txnKey: txnKeyOf(path, txnId) };
-  return { key, sentAs: sentAs(deviceScope, txnId) };
-}
 
 /** What an application service may say of an event besides. */
 export type SendOptions = { readonly originServerTs?: number };
@@ -45,7 +35,8 @@ export class RoomEvents {
   /**
    * Sends an event that is not a state event. A repeated transaction gives the event of the first time.
    *
-   * @throws MatrixError 403 where the user may not, 400 M_BAD_JSON where the content has no canonical form, 413
+   * @throws MatrixError 403 where the user may not, 400 M_BAD_JSON where the content has no canonical form, 413; for what
+   * it relates to as `RelationChecks.send` does
    */
   async send(
     asker: Asker,
@@ -57,7 +48,9 @@ export class RoomEvents {
   ): Promise<EventId> {
     const once = onceOf(asker, ['send', roomId, type], transaction);
     if (type === 'm.room.create') throw onlyOnce();
-    if (type === 'm.room.redaction') return this.#redact(asker, roomId, targetOf(content), content, once);
+    if (type === 'm.room.redaction') {
+      return this.#deps.redactions.send(asker, roomId, { target: targetOf(content), content }, once);
+    }
     const draft: Draft = {
       type,
       stateKey: null,
@@ -65,7 +58,22 @@ export class RoomEvents {
       content,
       ...(originServerTs === undefined ? {} : { originServerTs }),
     };
-    return this.#send(roomId, draft, once);
+    if (content['m.relates_to'] === undefined) return this.#send(roomId, draft, once);
+    return this.#sendRelated(asker, roomId, draft, once);
+  }
+
+  /** Sends an event that may relate to another one. What was made by the same transaction is not judged again. */
+  async #sendRelated(asker: Asker, roomId: RoomId, draft: Draft, once: Once): Promise<EventId> {
+    const { rooms, relationChecks } = this.#deps;
+    const send = (): Promise<EventId> => this.#send(roomId, draft, once);
+    const live = await rooms.find(roomId);
+    // Who is not in the room is refused for that, and does not learn which events there are.
+    if (live?.membershipOf(asker.userId) !== 'join') return send();
+    const made = await rooms.madeBy(once.key);
+    if (made !== null) return made;
+    const { type, content } = draft;
+    const onceName = `${once.key.scope}\0${once.key.txnKey}`;
+    return relationChecks.send(live, { type, sender: asker.userId, content, onceName }, send);
   }
 
   async #send(roomId: RoomId, draft: Draft, once: Once | null): Promise<EventId> {
@@ -78,48 +86,6 @@ export class RoomEvents {
       if (error instanceof MatrixError && error.status === 404) throw forbidden('You are not in this room.');
       throw error;
     }
-  }
-
-  /** Redacts an event: one's own, or with the level for it anybody's. Throws 403, 404 where it cannot be told whose it is. */
-  async redact(
-    asker: Asker,
-    roomId: RoomId,
-    target: EventId,
-    content: JsonObject,
-    transaction: Transaction,
-  ): Promise<EventId> {
-    const once = onceOf(asker, ['redact', roomId, target], transaction);
-    return this.#redact(asker, roomId, target, content, once);
-  }
-
-  async #redact(asker: Asker, roomId: RoomId, target: EventId, content: JsonObject, once: Once): Promise<EventId> {
-    const { rooms, events, reader } = this.#deps;
-    const live = await roomOfMember(rooms, roomId);
-    const found = await events.findById(target);
-    const original = found?.row.roomNo === live.roomNo ? found : undefined;
-    if (original?.pdu.type === 'm.room.create') throw forbidden('The event that made the room cannot be redacted.');
-    if (original?.pdu.sender !== asker.userId) {
-      const create = await reader.stateEvent(live, 'm.room.create', '');
-      const levelsEvent = await reader.stateEvent(live, 'm.room.power_levels', '');
-      const levels = create === null ? null : readPowerLevels(live.rules, create.pdu, levelsEvent?.pdu);
-      const mayRedactOthers =
-        live.membershipOf(asker.userId) === 'join' &&
-        levels !== null &&
-        levels.levelOf(asker.userId) >= levels.named('redact');
-      if (!mayRedactOthers && live.membershipOf(asker.userId) !== 'join') throw forbidden('You are not in this room.');
-      if (!mayRedactOthers && original === undefined) throw notFound('There is no such event.');
-      if (!mayRedactOthers) throw forbidden('You may not redact the events of others.');
-    }
-    const { redacts: _, ...rest } = content;
-    const draft: Draft = {
-      type: 'm.room.redaction',
-      stateKey: null,
-      sender: asker.userId,
-      // Where the target stands, top level or content, is up to the room version.
-      content: rest,
-      redacts: target,
-    };
-    return this.#send(roomId, draft, once);
   }
 
   /**

@@ -97,6 +97,7 @@ export class RoomHistory {
       matches: (event) =>
         filter.isEverything ||
         filter.allows({ type: event.pdu.type, sender: event.pdu.sender, content: shownContent(event) }),
+      relatedBy: filter.relatedBy,
     });
   }
 

@@ -209,7 +209,9 @@ export class Search {
     const hits: SearchHit[] = [];
     for (const [roomNo, events] of byRoom) {
       const live = await rooms.get((await store.room(roomNo)).roomId);
-      for (const event of await reader.filterVisible(live, events, scope.userId)) {
+      const { relatedBy } = scope.ask.filter;
+      const related = relatedBy === null ? events : await reader.keepRelated(live, events, relatedBy);
+      for (const event of await reader.filterVisible(live, related, scope.userId)) {
         const entryNo = event.position < 0 ? event.position : event.eventNo;
         const rank = rankOf(scope.query, haystacks.get(event)!);
         hits.push({ event, live, entryNo, rank, until: scope.rooms.get(roomNo) ?? null });

@@ -213,6 +213,45 @@ export async function countChildren(
   }));
 }
 
+/** Those of the events that a child of one of the types, by one of the senders, relates to; null stands for any. */
+export async function listRelatedTargets(
+  db: Reader,
+  roomNo: number,
+  targets: readonly EventId[],
+  relTypes: readonly string[] | null,
+  senders: readonly string[] | null,
+): Promise<EventId[]> {
+  if (targets.length === 0) return [];
+  const rows = await db.all<{ target: string }>(
+    sql`select distinct target from relations where room_no = ${roomNo} and target ${anyOf(targets)}
+        and (${relTypes === null} = 1 or rel_type ${anyOf(relTypes ?? [])})
+        and (${senders === null} = 1 or sender ${anyOf(senders ?? [])})`,
+  );
+  return rows.map((row) => row.target as EventId);
+}
+
+/** Whether a user has annotated an event with the same key and event type already. */
+export async function hasAnnotation(
+  db: Reader,
+  roomNo: number,
+  annotation: { target: EventId; sender: UserId; eventType: string; key: string },
+): Promise<boolean> {
+  const row = await db.first(
+    sql`select 1 as found from relations where room_no = ${roomNo} and target = ${annotation.target}
+        and rel_type = 'm.annotation' and sender = ${annotation.sender} and event_type = ${annotation.eventType}
+        and annotation_key = ${annotation.key} limit 1`,
+  );
+  return row !== undefined;
+}
+
+/** Whether any event relates to this one. */
+export async function hasChildren(db: Reader, roomNo: number, target: EventId): Promise<boolean> {
+  const row = await db.first(
+    sql`select 1 as found from relations where room_no = ${roomNo} and target = ${target} limit 1`,
+  );
+  return row !== undefined;
+}
+
 export type ThreadRow = { readonly root: EventId; readonly lastPosition: number };
 
 /** Threads of a room whose last event is at or before a position, the liveliest first. */

@@ -3,7 +3,7 @@ import type { UserId } from '../core/ids.ts';
 import { canonicalJson } from '../core/json.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import { redact } from '../core/redaction.ts';
-import type { ClientViews, ViewOptions } from '../rooms/client-view.ts';
+import { type ClientViews, shownContent, type ViewOptions } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
@@ -149,7 +149,9 @@ export class RoomViews {
       from: upTo,
       to: after,
       limit: limit + 1,
-      matches: (event) => wanted.allows(event.pdu),
+      matches: (event) =>
+        wanted.allows({ type: event.pdu.type, sender: event.pdu.sender, content: shownContent(event) }),
+      relatedBy: wanted.relatedBy,
       // A client takes a timeline for whole: what it shows from before an absence would undo state that came in it.
       stopsAtHole: true,
     });

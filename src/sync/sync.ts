@@ -5,7 +5,7 @@
 import type { SyncFilter } from '../core/filter.ts';
 import type { UserId } from '../core/ids.ts';
 import type { PresenceState } from '../core/presence.ts';
-import { NO_PUSH_RULES, pushRuleSet, type StoredPushRules } from '../core/push-rules.ts';
+import { NO_PUSH_RULES, type PushRuleOptions, pushRuleSet, type StoredPushRules } from '../core/push-rules.ts';
 import { JsonText } from '../http/endpoint.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { ViewReader } from '../rooms/client-view.ts';
@@ -57,6 +57,7 @@ export type SyncDeps = {
   readonly userRooms: UserRoomsCache;
   readonly roomViews: RoomViews;
   readonly unread: UnreadCounts;
+  readonly pushRuleOptions: PushRuleOptions;
   readonly ignored: IgnoredUsers;
   readonly presence: PresenceTracker;
   readonly presenceViews: PresenceViews;
@@ -370,7 +371,7 @@ export class Sync {
       if (ask.since === null || (stored !== undefined && stored.position > ask.since && stored.position <= upTo)) {
         // Written by the push rules service in this very shape.
         const own = stored === undefined ? NO_PUSH_RULES : (JSON.parse(stored.rules) as StoredPushRules);
-        const global = pushRuleSet(userId, own, { polls: true });
+        const global = pushRuleSet(userId, own, this.#deps.pushRuleOptions);
         events.push(JSON.stringify({ type: 'm.push_rules', content: { global } }));
       }
     }

@@ -43,6 +43,7 @@ export type World = Engine & {
 };
 
 /** Small, so that a history of some steps finds counts on disk. */
+const PUSH_RULES = { polls: true };
 const STORE_AFTER = 3;
 
 /** Starts it, also again on a database that another one was built on before. */
@@ -51,7 +52,7 @@ export async function startWorld(db: Database, clock: HandClock, seed: number): 
   const { stream, events, snapshots, rooms, reader, bundles } = engine;
   const ignored = new IgnoredUsers({ db, stream });
   const views = new ClientViews({ events, snapshots, clock, bundles });
-  const verdicts = new PushVerdicts({ db, stream, events, ignored });
+  const verdicts = new PushVerdicts({ db, stream, events, ignored, pushRuleOptions: PUSH_RULES });
   const unread = new UnreadCounts({ db, stream, events, verdicts }, { storeAfter: STORE_AFTER });
   const presence = new PresenceTracker({
     db,
@@ -75,11 +76,12 @@ export async function startWorld(db: Database, clock: HandClock, seed: number): 
     userRooms: new UserRoomsCache({ db, stream }),
     roomViews: new RoomViews({ db, reader, events, snapshots, views, ignored }, { timelineMax: null }),
     unread,
+    pushRuleOptions: PUSH_RULES,
     ignored,
     presence,
     presenceViews: new PresenceViews({ tracker: presence, clock }, { includesOffline: false }),
   });
-  const pushRules = new PushRules({ db, stream });
+  const pushRules = new PushRules({ db, stream, options: PUSH_RULES });
   const filters = [false, true].map((isApart) =>
     compileFilter({ room: { timeline: { limit: 1000, unread_thread_notifications: isApart } } }),
   );

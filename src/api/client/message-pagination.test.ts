@@ -83,6 +83,42 @@ forEachDatabase((database) => {
     assert.equal((await read({})).state, undefined);
   });
 
+  test('a filter chooses events by what they relate to, and by what relates to them', async (t) => {
+    const server = await testServer(t, { database });
+    const alice = await server.user('alice');
+    const bob = await server.user('bob');
+    const room = await alice.createRoom({ preset: 'public_chat' });
+    await bob.join(room);
+    const relate = (user: TestUser, body: string, relType: string, eventId: string) =>
+      user.send(room, 'm.room.message', { body, 'm.relates_to': { rel_type: relType, event_id: eventId } });
+    const one = await alice.say(room, 'one');
+    const two = await alice.say(room, 'two');
+    await alice.say(room, 'alone');
+    const inThread = await relate(alice, 'in thread', 'm.thread', one);
+    await relate(bob, 'reference', 'm.reference', two);
+    const read = async (filter: object) => {
+      const asked = JSON.stringify({ types: ['m.room.message'], ...filter });
+      const timeline = { filter: JSON.stringify({ room: { timeline: JSON.parse(asked) } }) };
+      const synced = (await alice.sync(undefined, timeline)).rooms.join[room.id].timeline.events as WireEvent[];
+      const found = bodies(await page(alice, room, { dir: 'f', limit: 20, filter: asked }));
+      assert.deepEqual(bodies({ chunk: synced, start: '' }), found);
+      return found;
+    };
+
+    assert.deepEqual(await read({ related_by_rel_types: ['m.thread'] }), ['one']);
+    assert.deepEqual(await read({ related_by_senders: [bob.userId] }), ['two']);
+    assert.deepEqual(await read({ related_by_senders: [bob.userId], related_by_rel_types: ['m.thread'] }), []);
+    assert.deepEqual(await read({ related_by_rel_types: ['m.thread', 'm.reference'] }), ['one', 'two']);
+    assert.deepEqual(await read({ 'org.matrix.msc3874.rel_types': ['m.thread'] }), ['in thread']);
+    assert.deepEqual(await read({ 'org.matrix.msc3874.not_rel_types': ['m.thread', 'm.reference'] }), [
+      'one',
+      'two',
+      'alone',
+    ]);
+    succeeded(await alice.put(roomPath(room, 'redact', inThread, alice.transactionId())));
+    assert.deepEqual(await read({ related_by_rel_types: ['m.thread'] }), []);
+  });
+
   test('pages are refused to strangers, and to tokens and filters that are none', async (t) => {
     const server = await testServer(t, { database });
     const alice = await server.user('alice');

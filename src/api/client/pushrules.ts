@@ -118,7 +118,7 @@ export const pushruleEndpoints = ({ pushRules }: { pushRules: PushRules }): Endp
     reply: empty,
     async handler({ user, params, body }) {
       const name = { userId: user.userId, kind: kindOf(params.kind), ruleId: params.ruleId };
-      await pushRules.change(user.userId, (stored) => setPushRuleEnabled(stored, name, body.enabled));
+      await pushRules.change(user.userId, (stored, options) => setPushRuleEnabled(stored, name, body.enabled, options));
       return {};
     },
   }),
@@ -146,7 +146,7 @@ export const pushruleEndpoints = ({ pushRules }: { pushRules: PushRules }): Endp
     reply: empty,
     async handler({ user, params, body }) {
       const name = { userId: user.userId, kind: kindOf(params.kind), ruleId: params.ruleId };
-      await pushRules.change(user.userId, (stored) => setPushRuleActions(stored, name, body.actions));
+      await pushRules.change(user.userId, (stored, options) => setPushRuleActions(stored, name, body.actions, options));
       return {};
     },
   }),

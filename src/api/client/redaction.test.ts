@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { forEachDatabase } from '../../../test/support/databases.ts';
 import { roomPath } from '../../testing/room-path.ts';
-import { succeeded } from '../../testing/test-client.ts';
+import { succeeded, type TestUser } from '../../testing/test-client.ts';
 import { testServer } from '../../testing/test-server.ts';
 
 forEachDatabase((database) => {
@@ -60,5 +60,56 @@ forEachDatabase((database) => {
     assert.equal(toNothing.body.errcode, 'M_INVALID_PARAM');
     await bob.leave(room);
     assert.equal(await redact(bob, ofAlice), 'M_FORBIDDEN');
+  });
+
+  test('a redaction takes along what relates to its event, as far as its sender may', async (t) => {
+    const server = await testServer(t, { database });
+    const alice = await server.user('alice');
+    const bob = await server.user('bob');
+    const room = await alice.createRoom({ preset: 'public_chat' });
+    await bob.join(room);
+    const original = await bob.say(room, 'original');
+    const relate = (user: TestUser, relType: string) =>
+      user.send(room, 'm.room.message', { body: 'x', 'm.relates_to': { rel_type: relType, event_id: original } });
+    const edit = await relate(bob, 'm.replace');
+    const reference = await relate(bob, 'm.reference');
+    const ofAlice = await relate(alice, 'm.replace');
+    const redact = async (user: TestUser, eventId: string, relTypes: string[]) =>
+      succeeded(
+        await user.put(roomPath(room, 'redact', eventId, user.transactionId()), {
+          'org.matrix.msc3912.with_relations': relTypes,
+        }),
+      ).event_id;
+    const isEmpty = async (eventId: string) =>
+      Object.keys(succeeded(await alice.get(roomPath(room, 'event', eventId))).content).length === 0;
+
+    const redaction = await redact(bob, original, ['m.replace']);
+
+    const shown = succeeded(await alice.get(roomPath(room, 'event', original)));
+    assert.equal(shown.unsigned.redacted_because.event_id, redaction);
+    assert.deepEqual([await isEmpty(edit), await isEmpty(reference), await isEmpty(ofAlice)], [true, false, false]);
+    await redact(alice, original, ['*']);
+    assert.deepEqual([await isEmpty(reference), await isEmpty(ofAlice)], [true, true]);
+  });
+
+  test('redacting what is one’s own is limited as messages are, what others wrote by a limit of its own', async (t) => {
+    const generous = { perSecond: 1, burstCount: 1000 };
+    const tight = { perSecond: 0.001, burstCount: 1 };
+    const redactAs = async (limits: object) => {
+      const server = await testServer(t, { database, config: { rateLimits: { message: generous, ...limits } } });
+      const alice = await server.user('alice');
+      const bob = await server.user('bob');
+      const room = await alice.createRoom({ preset: 'public_chat' });
+      await bob.join(room);
+      const redact = async (by: TestUser) => {
+        const eventId = await by.say(room, 'x');
+        return (await alice.put(roomPath(room, 'redact', eventId, alice.transactionId()))).status;
+      };
+      return [await redact(alice), await redact(alice), await redact(bob), await redact(bob)];
+    };
+
+    assert.deepEqual(await redactAs({ adminRedaction: tight }), [200, 200, 200, 429]);
+    assert.deepEqual(await redactAs({}), [200, 200, 200, 200]);
+    assert.deepEqual(await redactAs({ message: { ...tight, burstCount: 5 } }), [200, 200, 200, 429]);
   });
 });

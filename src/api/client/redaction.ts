@@ -1,11 +1,11 @@
 /** Spec module "Redactions". */
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
-import { eventId, object, optional, roomId, string } from '../../http/schema.ts';
+import { array, eventId, object, optional, roomId, string, stringUpTo } from '../../http/schema.ts';
 import { deviceScopeOf } from '../../rooms/client-view.ts';
-import type { RoomEvents } from '../../services/room-events.ts';
+import type { Redactions } from '../../services/redactions.ts';
 import { EVENT_BODY_BYTES_MAX, v3 } from './paths.ts';
 
-export const redactionEndpoints = ({ roomEvents }: { roomEvents: RoomEvents }): Endpoint[] => [
+export const redactionEndpoints = ({ redactions }: { redactions: Redactions }): Endpoint[] => [
   endpoint({
     name: 'redactEvent',
     method: 'PUT',
@@ -13,14 +13,21 @@ export const redactionEndpoints = ({ roomEvents }: { roomEvents: RoomEvents }): 
     auth: 'user-or-guest',
     isActivity: true,
     bodyBytesMax: EVENT_BODY_BYTES_MAX,
-    rateLimit: 'adminRedaction',
     params: object({ roomId, eventId, txnId: string }),
-    body: object({ reason: optional(string) }),
+    body: object({
+      reason: optional(string),
+      'org.matrix.msc3912.with_relations': optional(array(stringUpTo(255), { maxItems: 100 })),
+    }),
     reply: object({ event_id: eventId }),
+    // Its rate limit hangs on whose event it is.
     async handler({ user, params, body }) {
       const transaction = { deviceScope: deviceScopeOf(user), txnId: params.txnId };
-      const content = body.reason === undefined ? {} : { reason: body.reason };
-      return { event_id: await roomEvents.redact(user, params.roomId, params.eventId, content, transaction) };
+      const redaction = {
+        target: params.eventId,
+        content: body.reason === undefined ? {} : { reason: body.reason },
+        withRelations: body['org.matrix.msc3912.with_relations'] ?? [],
+      };
+      return { event_id: await redactions.redact(user, params.roomId, redaction, transaction) };
     },
   }),
 ];

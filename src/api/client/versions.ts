@@ -10,10 +10,19 @@ const SPEC_VERSIONS = ['r0.6.1', 'v1.1'];
 
 /** Proposals that are served beside the specification's text. */
 const UNSTABLE_FEATURES: Readonly<Record<string, boolean>> = {
-  // Private receipts, and receipts and counts by thread: clients look here before they look at versions.
+  // Private receipts, threads, their lists, receipts and counts: clients look here before they look at versions.
   'org.matrix.msc2285.stable': true,
+  'org.matrix.msc3440.stable': true,
+  'org.matrix.msc3715.stable': true,
   'org.matrix.msc3771': true,
   'org.matrix.msc3773': true,
+  'org.matrix.msc3856': true,
+  // Filters by what an event relates to.
+  'org.matrix.msc3874': true,
+  // Redactions that take along what relates to their event.
+  'org.matrix.msc3912': true,
+  // Relations of relations, in version 1.10.
+  'org.matrix.msc3981': true,
   'org.matrix.msc3026.busy_presence': true,
   'uk.tcpip.msc4133': true,
   'uk.tcpip.msc4133.stable': true,
