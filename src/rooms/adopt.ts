@@ -68,6 +68,7 @@ export async function adoptRoom(deps: AppendDeps, work: RoomWork, adoption: Adop
   const parents = await work.find(join.prevEvents);
   // What we saw of the room before we left is history; it may have gone on without us from anywhere.
   work.clearExtremities();
+  await work.leaveRoomInLog();
   const event = await placeEvent(deps, work, join, {
     position: work.issue(),
     text: JSON.stringify(join.json),

@@ -11,6 +11,7 @@ import type { RoomRules } from '../core/room-versions.ts';
 import { reject, type Verdict } from '../core/verdict.ts';
 import { nextTurn } from '../kit/next-turn.ts';
 import type { Standing } from '../storage/events.ts';
+import { findHole } from '../storage/room-graph.ts';
 import { type AppendDeps, lookupAt, lookupIn, placeEvent } from './append.ts';
 import { resolveSnapshots } from './resolve-state.ts';
 import type { RoomWork } from './room-work.ts';
@@ -45,7 +46,7 @@ export type ArrivalVerdict = {
 
 /**
  * Takes in events of others, in the order given: prev events before those that follow them. Their auth events must be
- * stored, or come before them. Backfilled ones get places below all others, each above those given before it.
+ * stored, or come before them. Backfilled ones get places where they belong, each above those given before it.
  */
 export async function appendArrivals(
   deps: AppendDeps,
@@ -55,13 +56,34 @@ export async function appendArrivals(
 ): Promise<ArrivalVerdict[]> {
   const verdicts: ArrivalVerdict[] = [];
   const backfilled = arrivals.filter(({ kind }) => kind === 'backfilled');
-  const positions = backfilled.map(positionBackwards).sort((a, b) => a - b);
+  const positions = await positionsFor(deps, work, backfilled, positionBackwards);
   for (const arrival of arrivals) {
     // Where everything is in memory nothing below waits: without a break a long batch would hold up all other rooms.
     if (verdicts.length > 0) await nextTurn();
     verdicts.push(await appendArrival(deps, work, arrival, () => positions.shift()!));
   }
   return verdicts;
+}
+
+/**
+ * Places for older history, in the order of the graph: in the hole that it fills, where the log has room there (it leaves
+ * some whenever a hole comes to be), else below all that the room has.
+ */
+async function positionsFor(
+  deps: AppendDeps,
+  work: RoomWork,
+  backfilled: readonly Arrival[],
+  positionBackwards: () => number,
+): Promise<number[]> {
+  const { live } = work;
+  const filling = backfilled.map(({ pdu }) => pdu.eventId).filter((eventId) => live.missingPrevEvents.has(eventId));
+  const hole = filling.length === 0 ? null : await findHole(deps.db, live.roomNo, filling);
+  // Positions below 0 are given out downwards from there, whatever room they are for.
+  const floor = hole === null ? 0 : Math.max(hole.below, 0);
+  if (hole === null || hole.above - floor <= backfilled.length) {
+    return backfilled.map(positionBackwards).sort((a, b) => a - b);
+  }
+  return backfilled.map((_, index) => hole.above - backfilled.length + index);
 }
 
 async function appendArrival(
@@ -137,6 +159,8 @@ async function appendArrival(
       reason = current.reason;
     }
   }
+  const isBehindHole = arrival.kind === 'live' && missingPrevEvents.length > 0;
+  if (isBehindHole) await work.leaveRoomInLog();
   const position = arrival.kind === 'live' ? work.issue() : positionBackwards();
   await placeEvent(deps, work, pdu, {
     position,

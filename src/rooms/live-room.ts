@@ -122,6 +122,12 @@ export class LiveRoom {
     if (this.recent.length > RECENT_MAX) this.recentFloor = this.recent.shift()!.position;
   }
 
+  /** Older history came, which may belong among the newest: they are gathered anew. */
+  forgetRecent(): void {
+    this.recent.length = 0;
+    this.recentFloor = Number.POSITIVE_INFINITY;
+  }
+
   /** Replaces an event among the newest whose row changed. */
   replaceRecent(event: StoredEvent): void {
     const index = this.recent.findIndex((recent) => recent.eventNo === event.eventNo);

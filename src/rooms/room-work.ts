@@ -49,6 +49,9 @@ export type WorkDeps = {
   readonly authIndex: AuthIndex;
 };
 
+/** How much history can be put into a hole where it belongs; more goes below all that the room has. */
+const HOLE_POSITIONS = 2000;
+
 export class RoomWork {
   readonly live: LiveRoom;
   readonly statements: Statement[] = [];
@@ -77,6 +80,11 @@ export class RoomWork {
     const position = this.#deps.stream.issue();
     this.#positions.push(position);
     return position;
+  }
+
+  /** Leaves positions free below the next one: history that is missing there may be fetched later. */
+  async leaveRoomInLog(): Promise<void> {
+    await this.#deps.stream.skip(HOLE_POSITIONS);
   }
 
   /** Events by number: those of this batch first, which no table has yet. */
@@ -318,8 +326,10 @@ export class RoomWork {
     for (const event of this.changed) live.replaceRecent(event);
     this.#deps.relations.changed(this.#parents);
     this.#deps.relations.changed(this.changed.map((event) => event.eventId));
+    const issued = new Set(this.#positions);
     for (const event of this.placed) {
-      if (event.position > 0) live.addRecent(event);
+      if (issued.has(event.position)) live.addRecent(event);
+      else if (event.position > live.recentFloor) live.forgetRecent();
     }
     const placed = new Map(this.placed.map((event) => [event.row.position, event]));
     for (const position of this.#positions) {

@@ -42,6 +42,27 @@ export async function listBackwardExtremities(
   }));
 }
 
+/**
+ * Where history that fills a hole belongs: between the lowest event that names one of its events, and what the room has
+ * below that. null where it belongs before all that the room has.
+ */
+export async function findHole(
+  db: Reader,
+  roomNo: number,
+  prevIds: readonly EventId[],
+): Promise<{ readonly above: number; readonly below: number } | null> {
+  const above = await db.first<{ position: number | null }>(
+    sql`select min(events.position) as position from backward_extremities join events using (event_no)
+        where backward_extremities.room_no = ${roomNo} and backward_extremities.prev_id ${anyOf(prevIds)}`,
+  );
+  const position = above?.position ?? null;
+  if (position === null) return null;
+  const below = await db.first<{ position: number }>(
+    sql`select position from events where room_no = ${roomNo} and position < ${position} order by position desc limit 1`,
+  );
+  return below === undefined ? null : { above: position, below: below.position };
+}
+
 /** The IDs of events, without reading the events. */
 export async function listEventIds(db: Reader, eventNos: readonly number[]): Promise<Map<number, EventId>> {
   const rows = await db.all<{ event_no: number; event_id: string }>(

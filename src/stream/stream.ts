@@ -89,6 +89,12 @@ export class Stream {
     while (this.#last + count + BLOCK_LOW > this.#reserved) await this.#reserve(count);
   }
 
+  /** Leaves positions out, for whatever is to be put between what was there and what comes. */
+  async skip(count: number): Promise<void> {
+    await this.reserveAhead(count);
+    this.#last += count;
+  }
+
   /** Gives out the next position. Must be followed by `publish` or `release` with it. */
   issue(): StreamPosition {
     const position = ++this.#last;
