@@ -25,8 +25,15 @@ export type OutOfBandMembership = {
   readonly strippedState: readonly JsonObject[] | null;
 };
 
-/** Stores the event and makes it the user's membership. */
-export function receiveOutOfBand(work: RoomWork, { pdu, strippedState }: OutOfBandMembership): StoredEvent {
+/**
+ * Stores the event and makes it the user's membership. `replacesNo` is the member event that said what the user was
+ * before.
+ */
+export function receiveOutOfBand(
+  work: RoomWork,
+  { pdu, strippedState }: OutOfBandMembership,
+  replacesNo: number | null,
+): void {
   const { live } = work;
   const position = work.issue();
   // The caller made sure that the state key is a local user.
@@ -37,6 +44,7 @@ export function receiveOutOfBand(work: RoomWork, { pdu, strippedState }: OutOfBa
       ...work.row({ eventId: pdu.eventId, depth: pdu.depth, json: JSON.stringify(pdu.json) }, position),
       position: null,
       reason: OUT_OF_BAND,
+      replacesNo,
     },
     pdu,
   );
@@ -47,7 +55,6 @@ export function receiveOutOfBand(work: RoomWork, { pdu, strippedState }: OutOfBa
       ? deleteStrippedState(live.roomNo, userId)
       : upsertStrippedState(live.roomNo, userId, JSON.stringify(strippedState)),
   );
-  return event;
 }
 
 /** A leave of our own making, for an invite or knock that no other server takes back for us. */

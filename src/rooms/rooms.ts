@@ -296,8 +296,10 @@ export class Rooms {
       const held = await this.#holdOrMake(roomId, rules);
       if (held.live.isServerJoined) return false;
       if ((await this.#deps.events.findById(pdu.eventId)) !== undefined) return true;
+      // The caller made sure that the state key is a local user.
+      const before = await findMembership(this.#deps.db, held.live.roomNo, pdu.stateKey as UserId);
       const committed = await this.#prepare(held, async (work) => {
-        receiveOutOfBand(work, membership);
+        receiveOutOfBand(work, membership, before?.eventNo ?? null);
       });
       await committed.done;
       return true;

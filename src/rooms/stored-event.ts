@@ -43,8 +43,9 @@ export class StoredEvent {
     return this.row.eventId;
   }
 
-  /** The place in the room's history. Asked only of events that have one. */
+  /** The place in the room's history; of an event out of band, when it was told. Asked only of events that have one. */
   get position(): number {
+    if (this.isOutOfBand) return this.row.eventNo;
     if (this.row.position === null) throw new Error(`The event ${this.row.eventId} is an outlier: it has no position.`);
     return this.row.position;
   }
