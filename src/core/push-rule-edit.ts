@@ -207,3 +207,37 @@ function isTextSearch(condition: JsonObject): boolean {
   if (kind === 'contains_display_name') return true;
   return kind === 'event_match' && typeof pattern === 'string' && (key === 'content.body' || /[*?]/.test(pattern));
 }
+
+/**
+ * What a user said of one room, said of another one too: a room's successor rings as it did. Rules that are there already
+ * stay as they are. Gives the very same object where there is nothing to say.
+ */
+export function copyRoomRules(stored: StoredPushRules, fromRoomId: string, toRoomId: string): StoredPushRules {
+  let changed = stored;
+  for (const kind of PUSH_RULE_KINDS) {
+    const known = new Set(changed.rules[kind].map((rule) => rule.rule_id));
+    const copies = changed.rules[kind].flatMap((rule) => {
+      const isOfRoom = kind === 'room' && rule.rule_id === fromRoomId;
+      const conditions = rule.conditions?.map((condition) => retargeted(condition, fromRoomId, toRoomId));
+      if (
+        !isOfRoom &&
+        (conditions === undefined || conditions.every((one, index) => one === rule.conditions![index]))
+      ) {
+        return [];
+      }
+      const ruleId = isOfRoom ? toRoomId : `${rule.rule_id.replaceAll(fromRoomId, '')}.${toRoomId}`;
+      return known.has(ruleId)
+        ? []
+        : [{ ...rule, rule_id: ruleId, ...(conditions === undefined ? {} : { conditions }) }];
+    });
+    if (copies.length > 0) changed = withRules(changed, kind, [...changed.rules[kind], ...copies]);
+  }
+  if (changed !== stored) checkTotals(changed.rules);
+  return changed;
+}
+
+function retargeted(condition: JsonObject, fromRoomId: string, toRoomId: string): JsonObject {
+  return condition['key'] === 'room_id' && condition['pattern'] === fromRoomId
+    ? { ...condition, pattern: toRoomId }
+    : condition;
+}

@@ -18,6 +18,7 @@ import { Bundles } from '../rooms/bundles.ts';
 import { ClientViews, deviceScopeOf } from '../rooms/client-view.ts';
 import { EventStore } from '../rooms/event-store.ts';
 import { IgnoredUsers } from '../rooms/ignored-users.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
 import { PushVerdicts } from '../rooms/push-verdicts.ts';
 import { RoomReader } from '../rooms/read.ts';
 import { Relations } from '../rooms/relations.ts';
@@ -47,6 +48,8 @@ import { RoomCreation } from '../services/room-creation.ts';
 import { RoomDirectory } from '../services/room-directory.ts';
 import { RoomEvents } from '../services/room-events.ts';
 import { RoomHistory } from '../services/room-history.ts';
+import { RoomSuccession } from '../services/room-succession.ts';
+import { RoomUpgrades } from '../services/room-upgrades.ts';
 import { Search } from '../services/search.ts';
 import { SearchIndex } from '../services/search-index.ts';
 import { SearchReplies } from '../services/search-reply.ts';
@@ -216,6 +219,17 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     config: { ...config.profiles, ...registrationConfig },
   });
   const profileOf = (userId: UserId) => profiles.profileOf(userId);
+  const pushRules = new PushRules({ db, stream, options: pushRuleOptions });
+  const accountData = new AccountData({ db, stream, rooms, pushRules });
+  const succession = new RoomSuccession({
+    db,
+    rooms,
+    reader,
+    accountData,
+    pushRules,
+    log: log.child('services.room-succession'),
+  });
+  const onJoined = (userId: UserId, live: LiveRoom) => succession.follow(userId, live);
   const aliases = new Aliases({ db, rooms, reader, clock, serverName, config: config.rooms });
   const membership = new Membership({
     db,
@@ -226,6 +240,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     limits: limiter,
     config: config.rooms,
     profileOf,
+    onJoined,
   });
   const roomDirectory = new RoomDirectory({ db, rooms, reader, config: config.rooms });
   const roomCreation = new RoomCreation({
@@ -237,6 +252,16 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     config: config.rooms,
     isLocal: (userId) => serverNameOf(userId) === serverName,
     profileOf,
+    onJoined,
+  });
+  const roomUpgrades = new RoomUpgrades({
+    db,
+    rooms,
+    reader,
+    succession,
+    limits: limiter,
+    profileOf,
+    log: log.child('services.room-upgrades'),
   });
   const redactions = new Redactions({
     db,
@@ -296,8 +321,6 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
 
   // What a user keeps, and what a user sees
   const filters = new Filters({ db });
-  const pushRules = new PushRules({ db, stream, options: pushRuleOptions });
-  const accountData = new AccountData({ db, stream, rooms, pushRules });
   const receipts = new Receipts({ db, stream, clock, rooms, events });
   const typing = new Typing({ stream, clock });
   const presenceViews = new PresenceViews(
@@ -381,6 +404,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     roomDirectory,
     roomEvents,
     roomHistory,
+    roomUpgrades,
     rooms,
     search,
     serverName,

@@ -30,6 +30,8 @@ export type MembershipDeps = {
   readonly config: Config['rooms'];
   /** The profile of a local user. */
   readonly profileOf: (userId: UserId) => Promise<MemberProfile>;
+  /** What follows when a user of ours has come into a room. */
+  readonly onJoined: (userId: UserId, live: LiveRoom) => Promise<void>;
 };
 
 const MEMBERSHIPS: ReadonlySet<JsonValue | undefined> = new Set<MembershipState>([
@@ -87,7 +89,9 @@ export class Membership {
       membership: 'join',
       ...(vouching === null ? {} : { join_authorised_via_users_server: vouching }),
     };
-    return this.#change(live, userId, userId, content);
+    const eventId = await this.#change(live, userId, userId, content);
+    await this.#deps.onJoined(userId, live);
+    return eventId;
   }
 
   async #checkGuest(live: LiveRoom): Promise<void> {

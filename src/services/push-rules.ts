@@ -23,10 +23,11 @@ export class PushRules {
 
   /** The whole rule set, predefined rules included. */
   async get(userId: UserId): Promise<PushRuleSet> {
-    return pushRuleSet(userId, await this.#stored(userId), this.#deps.options);
+    return pushRuleSet(userId, await this.stored(userId), this.#deps.options);
   }
 
-  async #stored(userId: UserId): Promise<StoredPushRules> {
+  /** The user's own rules and their changes to the predefined ones. */
+  async stored(userId: UserId): Promise<StoredPushRules> {
     const found = await findPushRules(this.#deps.db, userId);
     // Written by `change`, in this very shape.
     return found === undefined ? NO_PUSH_RULES : (JSON.parse(found.rules) as StoredPushRules);
@@ -48,7 +49,7 @@ export class PushRules {
 
   async #change(userId: UserId, edit: Edit): Promise<void> {
     const { stream, options } = this.#deps;
-    const rules = JSON.stringify(edit(await this.#stored(userId), options));
+    const rules = JSON.stringify(edit(await this.stored(userId), options));
     await stream.record({ kind: 'push-rules', roomNo: null, about: userId, users: [userId] }, (position) => [
       upsertPushRules(userId, rules, position),
     ]);

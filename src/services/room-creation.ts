@@ -8,6 +8,7 @@ import type { RoomAlias, RoomId, UserId } from '../core/ids.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
 import { findRoomRules, type RoomRules } from '../core/room-versions.ts';
 import type { Draft } from '../rooms/append.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { UniqueViolation } from '../storage/database.ts';
 import { setPublished } from '../storage/events.ts';
@@ -25,6 +26,8 @@ export type RoomCreationDeps = {
   readonly config: Config['rooms'];
   readonly isLocal: (userId: UserId) => boolean;
   readonly profileOf: (userId: UserId) => Promise<MemberProfile>;
+  /** What follows when a user of ours has come into a room. */
+  readonly onJoined: (userId: UserId, live: LiveRoom) => Promise<void>;
 };
 
 export type Preset = 'private_chat' | 'public_chat' | 'trusted_private_chat';
@@ -106,7 +109,9 @@ export class RoomCreation {
           ...(isListed ? [setPublished(room.roomNo, true)] : []),
         ];
       });
-      return create!.pdu.roomId;
+      const { roomId } = create!.pdu;
+      await this.#deps.onJoined(asker.userId, await rooms.get(roomId));
+      return roomId;
     } catch (error) {
       if (error instanceof UniqueViolation && alias !== null) throw roomInUse(alias);
       if (error instanceof MatrixError && error.errcode === 'M_FORBIDDEN') {

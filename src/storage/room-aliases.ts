@@ -28,6 +28,11 @@ export function deleteAlias(roomAlias: RoomAlias): Statement {
   return sql`delete from room_aliases where room_alias = ${roomAlias}`;
 }
 
+/** Lets all aliases of a room lead to another one. Served by room_aliases_by_room. */
+export function moveAliases(fromRoomNo: number, toRoomNo: number): Statement {
+  return sql`update room_aliases set room_no = ${toRoomNo} where room_no = ${fromRoomNo}`;
+}
+
 /** Those of the aliases that there are. Served by the primary key. */
 export async function listAliases(db: Reader, roomAliases: readonly string[]): Promise<AliasRow[]> {
   const rows = await db.all<AliasColumns>(

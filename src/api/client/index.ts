@@ -34,6 +34,7 @@ import { relationsEndpoints } from './relations.ts';
 import { roomInitialSyncEndpoints } from './room-initial-sync.ts';
 import { roomSendEndpoints } from './room-send.ts';
 import { roomStateEndpoints } from './room-state.ts';
+import { roomUpgradesEndpoints } from './room-upgrades.ts';
 import { roomsEndpoints } from './rooms.ts';
 import { searchEndpoints } from './search.ts';
 import { syncEndpoints } from './sync.ts';
@@ -82,6 +83,7 @@ const modules = [
   roomSendEndpoints,
   roomStateEndpoints,
   roomsEndpoints,
+  roomUpgradesEndpoints,
   searchEndpoints,
   syncEndpoints,
   tagEndpoints,
