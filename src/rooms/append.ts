@@ -53,6 +53,7 @@ export type AppendDeps = {
   readonly signingKey: SigningKey;
 };
 
+const NONE: readonly never[] = [];
 /** A room that is joined elsewhere can change as a whole: how many keys before others get their turn. */
 const CHANGES_PER_TURN = 500;
 
@@ -214,9 +215,9 @@ export async function placeEvent(deps: AppendDeps, work: RoomWork, pdu: Pdu, pla
   );
   if (placing.known === null) {
     work.insert(event);
-    await work.index(event);
+    if (keyNo !== null) await work.index(event);
   } else work.place(event);
-  work.noteHoles(event, placing.missingPrevEvents ?? []);
+  work.noteHoles(event, placing.missingPrevEvents ?? NONE);
   if (placing.standing === 'ok') await applyRedactions(deps, work, event);
   if (placing.moves) await moveRoom(deps, work, event, keyNo, placing.snapshotBefore);
   return event;

@@ -59,7 +59,7 @@ export class RoomWork {
   readonly placed: StoredEvent[] = [];
   /** Earlier events whose row this batch changes. */
   readonly changed: StoredEvent[] = [];
-  readonly auth: RoomAuthIndex;
+  #auth: RoomAuthIndex | null = null;
   readonly #deps: WorkDeps;
   readonly #positions: StreamPosition[] = [];
   readonly #snapshotNos: number[] = [];
@@ -72,7 +72,12 @@ export class RoomWork {
   constructor(deps: WorkDeps, live: LiveRoom) {
     this.#deps = deps;
     this.live = live;
-    this.auth = new RoomAuthIndex(deps.authIndex, live);
+  }
+
+  /** The room's index of auth chains, with what this batch adds to it. Most batches need none. */
+  get auth(): RoomAuthIndex {
+    this.#auth ??= new RoomAuthIndex(this.#deps.authIndex, this.live);
+    return this.#auth;
   }
 
   /** A position in the log for an event of this batch. */
@@ -322,13 +327,12 @@ export class RoomWork {
   /** After the commit: readers may see the batch. `users` are those who learn of each event. */
   publish(usersOf: (event: StoredEvent) => ReadonlySet<UserId> | UserId[]): void {
     const { live } = this;
-    this.auth.end(true);
+    this.#auth?.end(true);
     for (const event of this.changed) live.replaceRecent(event);
     this.#deps.relations.changed(this.#parents);
     this.#deps.relations.changed(this.changed.map((event) => event.eventId));
-    const issued = new Set(this.#positions);
     for (const event of this.placed) {
-      if (issued.has(event.position)) live.addRecent(event);
+      if (event.position === event.eventNo || this.#positions.includes(event.position)) live.addRecent(event);
       else if (event.position > live.recentFloor) live.forgetRecent();
     }
     const placed = new Map(this.placed.map((event) => [event.row.position, event]));
@@ -345,7 +349,7 @@ export class RoomWork {
 
   /** The batch never reached the disk: nothing of it may be found in a cache or be waited for. */
   abandon(): void {
-    this.auth.end(false);
+    this.#auth?.end(false);
     this.#deps.events.drop([...this.#events.keys()]);
     this.#deps.snapshots.drop(this.live.roomNo, this.#snapshotNos);
     for (const position of this.#positions) this.#deps.stream.release(position);
