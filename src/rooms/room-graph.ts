@@ -7,9 +7,11 @@ import { Heap } from '../core/heap.ts';
 import type { EventId, ServerName } from '../core/ids.ts';
 import { topologicalOrder } from '../core/topological-order.ts';
 import { nextTurn } from '../kit/next-turn.ts';
+import { listAuthEntries } from '../storage/auth-index.ts';
 import type { Database } from '../storage/database.ts';
 import { findEventNumbers, listBackwardExtremities, listEventIds } from '../storage/room-graph.ts';
 import type { StreamPosition } from '../stream/stream.ts';
+import { decodeAuthEntry } from './auth-entry.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { Snapshots } from './snapshots.ts';
@@ -186,22 +188,36 @@ export class RoomGraph {
   }
 
   /** The auth chain of some events, as event numbers: their auth events, those of these, and so on to the create event. */
-  async authChainNos(_live: LiveRoom, eventNos: readonly number[]): Promise<number[]> {
+  async authChainNos(live: LiveRoom, eventNos: readonly number[]): Promise<number[]> {
     const chain = new Set<number>();
     let front = [...eventNos];
     while (front.length > 0) {
       const next = new Set<number>();
-      for await (const events of this.inChunks(front)) {
-        const authIds = [...new Set(events.flatMap(({ pdu }) => pdu.authEvents))];
-        for (const { eventNo } of (await this.#events.findManyById(authIds)).values()) {
-          if (chain.has(eventNo)) continue;
-          chain.add(eventNo);
-          next.add(eventNo);
+      for (let start = 0; start < front.length; start += CHUNK) {
+        if (start > 0) await nextTurn();
+        for (const authNo of await this.#authNosOf(live, front.slice(start, start + CHUNK))) {
+          if (chain.has(authNo)) continue;
+          chain.add(authNo);
+          next.add(authNo);
         }
       }
       front = [...next];
     }
     return [...chain];
+  }
+
+  /** The auth events of some events: out of the index, or of the events themselves where they are not in it (yet). */
+  async #authNosOf(live: LiveRoom, eventNos: readonly number[]): Promise<Set<number>> {
+    const authNos = new Set<number>();
+    const isIndexed = new Set<number>();
+    for (const { eventNo, entry } of await listAuthEntries(this.#db, live.roomNo, eventNos)) {
+      isIndexed.add(eventNo);
+      for (const authNo of decodeAuthEntry(eventNo, entry).authEvents) authNos.add(authNo);
+    }
+    const others = await this.#events.list(eventNos.filter((eventNo) => !isIndexed.has(eventNo)));
+    const authIds = [...new Set(others.flatMap(({ pdu }) => pdu.authEvents))];
+    for (const { eventNo } of (await this.#events.findManyById(authIds)).values()) authNos.add(eventNo);
+    return authNos;
   }
 
   /** `event_auth`: the auth chain of one event, some events at a time. */
