@@ -35,6 +35,7 @@ import { Filters } from '../services/filters.ts';
 import { LastSeen } from '../services/last-seen.ts';
 import { Login } from '../services/login.ts';
 import { Membership } from '../services/membership.ts';
+import { MutualRooms } from '../services/mutual-rooms.ts';
 import { Notifications } from '../services/notifications.ts';
 import { Passwords } from '../services/passwords.ts';
 import { Presence } from '../services/presence.ts';
@@ -44,11 +45,13 @@ import { Receipts } from '../services/receipts.ts';
 import { Redactions } from '../services/redactions.ts';
 import { Registration } from '../services/registration.ts';
 import { RelationChecks } from '../services/relation-checks.ts';
+import { Reports } from '../services/reports.ts';
 import { RoomCreation } from '../services/room-creation.ts';
 import { RoomDirectory } from '../services/room-directory.ts';
 import { RoomEvents } from '../services/room-events.ts';
 import { RoomHistory } from '../services/room-history.ts';
 import { RoomSuccession } from '../services/room-succession.ts';
+import { RoomTimes } from '../services/room-times.ts';
 import { RoomUpgrades } from '../services/room-upgrades.ts';
 import { Search } from '../services/search.ts';
 import { SearchIndex } from '../services/search-index.ts';
@@ -390,6 +393,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     login,
     mayChangePassword: sessions.passwordLogin !== false && hasLocalPasswords,
     membership,
+    mutualRooms: new MutualRooms({ db }),
     metrics,
     notifications: new Notifications({ db, stream, rooms, events, views, verdicts }),
     oldSync,
@@ -403,7 +407,9 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     roomCreation,
     roomDirectory,
     roomEvents,
+    reports: new Reports({ db, stream, clock, rooms, reader, events, log: log.child('services.reports') }),
     roomHistory,
+    roomTimes: new RoomTimes({ db, stream, events, reader }),
     roomUpgrades,
     rooms,
     search,

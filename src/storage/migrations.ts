@@ -5,6 +5,7 @@
 import type { Database } from './database.ts';
 import { SCHEMA_1 } from './schema-1.ts';
 import { SCHEMA_2 } from './schema-2.ts';
+import { SCHEMA_5 } from './schema-5.ts';
 import { SCHEMA_6 } from './schema-6.ts';
 import { SCHEMA_7 } from './schema-7.ts';
 import { SCHEMA_8 } from './schema-8.ts';
@@ -25,6 +26,7 @@ export type Migration = {
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, compatibleFrom: 1, title: 'the first schema', script: SCHEMA_1 },
   { version: 2, compatibleFrom: 1, title: 'the graph of rooms', script: SCHEMA_2 },
+  { version: 5, compatibleFrom: 1, title: 'reports', script: SCHEMA_5 },
   { version: 6, compatibleFrom: 1, title: 'events in relation to each other', script: SCHEMA_6 },
   { version: 7, compatibleFrom: 1, title: 'search', script: SCHEMA_7 },
   { version: 8, compatibleFrom: 1, title: 'presence', script: SCHEMA_8 },

@@ -78,6 +78,34 @@ export async function listJoinedRoomIds(db: Reader, userId: UserId): Promise<Roo
   return rows.map((row) => row.room_id as RoomId);
 }
 
+/** Rooms that both users are in, by ID behind `after`. Served by memberships_by_user and the primary key. */
+export async function listMutualRooms(
+  db: Reader,
+  userId: UserId,
+  otherId: UserId,
+  after: string,
+  limit: number,
+): Promise<RoomId[]> {
+  const rows = await db.all<{ room_id: string }>(
+    sql`select rooms.room_id from memberships mine
+        join memberships theirs on theirs.room_no = mine.room_no and theirs.user_id = ${otherId}
+        join rooms on rooms.room_no = mine.room_no
+        where mine.user_id = ${userId} and mine.membership = 'join' and theirs.membership = 'join'
+          and rooms.room_id > ${after} order by rooms.room_id limit ${limit}`,
+  );
+  return rows.map((row) => row.room_id as RoomId);
+}
+
+/** How many rooms both users are in. Served as `listMutualRooms` is. */
+export async function countMutualRooms(db: Reader, userId: UserId, otherId: UserId): Promise<number> {
+  const row = await db.first<{ total: number }>(
+    sql`select count(*) as total from memberships mine
+        join memberships theirs on theirs.room_no = mine.room_no and theirs.user_id = ${otherId}
+        where mine.user_id = ${userId} and mine.membership = 'join' and theirs.membership = 'join'`,
+  );
+  return row?.total ?? 0;
+}
+
 /** Whether a user is in at least one of the rooms. Served by the primary key of memberships. */
 export async function isInAnyRoom(db: Reader, userId: UserId, roomIds: readonly string[]): Promise<boolean> {
   const row = await db.first<{ room_no: number }>(

@@ -1,9 +1,10 @@
 /** The admin API: each module once. */
 import type { Endpoint } from '../../http/endpoint.ts';
 import { registerEndpoints } from './register.ts';
+import { reportsEndpoints } from './reports.ts';
 import { serverVersionEndpoints } from './server-facts.ts';
 
-const modules = [registerEndpoints, serverVersionEndpoints] as const;
+const modules = [registerEndpoints, reportsEndpoints, serverVersionEndpoints] as const;
 
 /** Everything that some module uses. */
 export type AdminServices = (typeof modules)[number] extends (services: infer S) => Endpoint[] ? S : never;

@@ -19,6 +19,7 @@ import { listPublicRoomsEndpoints } from './list-public-rooms.ts';
 import { loginEndpoints } from './login.ts';
 import { logoutEndpoints } from './logout.ts';
 import { messagePaginationEndpoints } from './message-pagination.ts';
+import { mutualRoomsEndpoints } from './mutual-rooms.ts';
 import { notificationEndpoints } from './notifications.ts';
 import { oldSyncEndpoints } from './old-sync.ts';
 import { passwordManagementEndpoints } from './password-management.ts';
@@ -31,6 +32,8 @@ import { redactionEndpoints } from './redaction.ts';
 import { refreshEndpoints } from './refresh.ts';
 import { registrationEndpoints } from './registration.ts';
 import { relationsEndpoints } from './relations.ts';
+import { reportContentEndpoints } from './report-content.ts';
+import { roomEventByTimestampEndpoints } from './room-event-by-timestamp.ts';
 import { roomInitialSyncEndpoints } from './room-initial-sync.ts';
 import { roomSendEndpoints } from './room-send.ts';
 import { roomStateEndpoints } from './room-state.ts';
@@ -68,6 +71,7 @@ const modules = [
   logoutEndpoints,
   messagePaginationEndpoints,
   notificationEndpoints,
+  mutualRoomsEndpoints,
   oldSyncEndpoints,
   passwordManagementEndpoints,
   presenceEndpoints,
@@ -79,6 +83,8 @@ const modules = [
   refreshEndpoints,
   registrationEndpoints,
   relationsEndpoints,
+  reportContentEndpoints,
+  roomEventByTimestampEndpoints,
   roomInitialSyncEndpoints,
   roomSendEndpoints,
   roomStateEndpoints,
