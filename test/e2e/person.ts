@@ -11,6 +11,8 @@ import {
   RoomMemberEvent,
   RoomStateEvent,
   SyncState,
+  ThreadEvent,
+  UserEvent,
 } from 'matrix-js-sdk';
 import { logger } from 'matrix-js-sdk/lib/logger.js';
 import type { Account } from '../support/shared-secret.ts';
@@ -23,9 +25,10 @@ const OCCASIONS = [
   ...[RoomEvent.Timeline, RoomEvent.LocalEchoUpdated, RoomEvent.Receipt, RoomEvent.MyMembership, RoomEvent.Redaction],
   ...[RoomEvent.UnreadNotifications, RoomMemberEvent.Typing, RoomMemberEvent.Membership, RoomMemberEvent.Name],
   ...[RoomStateEvent.Members, RoomStateEvent.Events],
+  ...[ClientEvent.Event, UserEvent.Presence, ThreadEvent.New, ThreadEvent.Update, ThreadEvent.NewReply],
 ];
 
-const silent = {
+export const silent = {
   trace() {},
   debug() {},
   info() {},
