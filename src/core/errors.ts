@@ -45,6 +45,9 @@ export const unknownToken = (message: string, softLogout = false): MatrixError =
 /** 401 M_USER_LOCKED: the account may be unlocked again, so that devices keep what they hold. */
 export const userLocked = (): MatrixError =>
   new MatrixError(401, 'M_USER_LOCKED', 'This account is locked.', { soft_logout: true });
+/** 403 M_USER_SUSPENDED. */
+export const userSuspended = (): MatrixError =>
+  new MatrixError(403, 'M_USER_SUSPENDED', 'This account is suspended: it may read and leave, and write nothing.');
 /** 401 M_MISSING_TOKEN. */
 export const missingToken = (): MatrixError => new MatrixError(401, 'M_MISSING_TOKEN', 'An access token is needed.');
 /** 429 M_LIMIT_EXCEEDED; the HTTP layer adds `Retry-After` in whole seconds from `retry_after_ms`. */

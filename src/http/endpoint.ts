@@ -20,6 +20,8 @@ export type Requester = {
   readonly tokenId: number;
   readonly isGuest: boolean;
   readonly isAdmin: boolean;
+  /** Suspended by an admin: reads, leaves and takes back, and writes nothing new. */
+  readonly isSuspended: boolean;
   /** Set where an application service asks. */
   readonly appserviceId: string | null;
 };
@@ -109,6 +111,8 @@ export type EndpointDeclaration<
   readonly reply: R;
   /** A locked account may still call this. */
   readonly allowsLocked?: boolean;
+  /** A suspended account may not call this. */
+  readonly refusesSuspended?: boolean;
   /** The call may wait for news (a long poll): it takes none of the places that its user has for work. */
   readonly waits?: boolean;
   /** The call shows that its user is there and does something: presence takes note of it. */
@@ -132,6 +136,7 @@ export type Endpoint = {
   readonly body: Schema | null;
   readonly reply: Schema;
   readonly allowsLocked: boolean;
+  readonly refusesSuspended: boolean;
   readonly waits: boolean;
   readonly isActivity: boolean;
   readonly handler: (call: Call<unknown, unknown, unknown, Requester | null, ServerName | null>) => unknown;
@@ -160,6 +165,7 @@ export function endpoint<
     body: declaration.body ?? null,
     reply: declaration.reply,
     allowsLocked: declaration.allowsLocked ?? false,
+    refusesSuspended: declaration.refusesSuspended ?? false,
     waits: declaration.waits ?? false,
     isActivity: declaration.isActivity ?? false,
     // The router calls a handler only with values that the schemas of this very declaration let through.

@@ -290,7 +290,7 @@ test('an endpoint for servers gets the origin that signed, and number text survi
   );
 });
 
-test('a limit is counted by user, or by address where nobody is logged in (threat D15)', async (t) => {
+test('a limit is counted by user, or by address where nobody is logged in, and tells when to come again (threat D15)', async (t) => {
   const limited = endpoint({
     name: 'limited',
     method: 'GET',

@@ -9,6 +9,7 @@ import {
   missingParam,
   notJson,
   unrecognized,
+  userSuspended,
 } from '../core/errors.ts';
 import type { ServerName } from '../core/ids.ts';
 import type { Clock } from '../kit/clock.ts';
@@ -268,6 +269,7 @@ export class Router {
         call.requester = user.userId;
       }
       checkRequester(auth, user);
+      if (endpoint.refusesSuspended && user?.isSuspended === true) throw userSuspended();
     }
     if (auth === 'server') {
       // The signature covers the body, so this order is the other way round.

@@ -16,6 +16,7 @@ import type { Random } from '../kit/random.ts';
 import { AuthIndex } from '../rooms/auth-index.ts';
 import { Bundles } from '../rooms/bundles.ts';
 import { ClientViews, deviceScopeOf } from '../rooms/client-view.ts';
+import { ErasedUsers } from '../rooms/erased-users.ts';
 import { EventStore } from '../rooms/event-store.ts';
 import { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
@@ -26,6 +27,7 @@ import { Rooms } from '../rooms/rooms.ts';
 import { Snapshots } from '../rooms/snapshots.ts';
 import { AccessTokens } from '../services/access-tokens.ts';
 import { AccountData } from '../services/account-data.ts';
+import { AccountStanding } from '../services/account-standing.ts';
 import { Accounts } from '../services/accounts.ts';
 import { Aliases } from '../services/aliases.ts';
 import { Deactivation } from '../services/deactivation.ts';
@@ -57,6 +59,7 @@ import { Search } from '../services/search.ts';
 import { SearchIndex } from '../services/search-index.ts';
 import { SearchReplies } from '../services/search-reply.ts';
 import { SharedSecretRegistration } from '../services/shared-secret-registration.ts';
+import { ShortTokens } from '../services/short-tokens.ts';
 import { Turn } from '../services/turn.ts';
 import { UserDirectory } from '../services/user-directory.ts';
 import { UserDirectoryIndex } from '../services/user-directory-index.ts';
@@ -142,10 +145,15 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   });
   const accounts = new Accounts({ db, stream, serverName, passwords, accessTokens, devices, limiter });
   const hasLocalPasswords = sessions.isLocalPasswordDatabaseEnabled;
+  const shortTokens = new ShortTokens({ db, clock, random });
   const login = new Login({
     accounts,
     devices,
     limiter,
+    shortTokens,
+    ofOtherDevices: sessions.loginViaExistingSession
+      ? { asksForProof: sessions.loginViaExistingSessionAsks, lifetimeMs: sessions.loginTokenLifetimeMs }
+      : null,
     allowsPassword: sessions.passwordLogin === true && hasLocalPasswords,
   });
   const registration = new Registration({
@@ -211,7 +219,8 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   const verdicts = new PushVerdicts({ db, stream, events, ignored, pushRuleOptions });
   const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored });
   const bundles = new Bundles({ db, events, reader, relations, ignored });
-  const views = new ClientViews({ events, snapshots, clock, bundles });
+  const erased = new ErasedUsers({ db, stream });
+  const views = new ClientViews({ events, snapshots, clock, bundles, erased });
   const profiles = new Profiles({
     db,
     stream,
@@ -378,6 +387,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
 
   const resources = resourcesOf({
     accessTokens,
+    accountStanding: new AccountStanding({ db, accounts, accessTokens, devices, lastSeen }),
     accountData,
     accounts,
     adminContact: config.server.adminContact,
@@ -416,6 +426,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     serverName,
     servesServer: config.wellKnown.servesServer,
     sharedSecretRegistration,
+    shortTokens,
     sync,
     turn: new Turn({ config: config.turn, clock }),
     typing,

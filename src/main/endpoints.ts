@@ -2,6 +2,7 @@
 import { type AdminServices, adminEndpoints } from '../api/admin/index.ts';
 import { healthEndpoints, metricsEndpoints } from '../api/admin/server-facts.ts';
 import { type ClientServices, clientEndpoints } from '../api/client/index.ts';
+import { type FederationServices, federationEndpoints } from '../api/federation/index.ts';
 import { type WellKnownFacts, wellKnownEndpoints } from '../api/well-known/index.ts';
 import { type LandingFacts, landingEndpoints } from '../api/well-known/landing-page.ts';
 import type { Endpoint } from '../http/endpoint.ts';
@@ -11,6 +12,7 @@ import type { Metrics } from '../kit/metrics.ts';
 /** All that endpoints use. Each module is typed to take from it only what it names. */
 export type EndpointServices = AdminServices &
   ClientServices &
+  FederationServices &
   WellKnownFacts &
   LandingFacts & { readonly metrics: Metrics | null };
 
@@ -19,6 +21,7 @@ export function resourcesOf(services: EndpointServices): Resource[] {
   return [
     { name: 'client', hasCors: true, endpoints: clientEndpoints(services) },
     { name: 'admin', hasCors: true, endpoints: adminEndpoints(services) },
+    { name: 'federation', hasCors: false, endpoints: federationEndpoints(services) },
     { name: 'well-known', hasCors: true, endpoints: wellKnownEndpoints(services) },
     { name: 'static', hasCors: false, endpoints: landingEndpoints(services) },
     { name: 'metrics', hasCors: false, endpoints: metricsEndpoints(services) },

@@ -6,6 +6,7 @@ import {
   type ClientEvent,
   clientEvent,
   clientEventBase,
+  clientEventBaseText,
   clientEventText,
   clientUnsigned,
   type UnsignedFacts,
@@ -16,6 +17,7 @@ import { stateKeyTuple } from '../core/pdu.ts';
 import { redactContent } from '../core/redaction.ts';
 import type { Clock } from '../kit/clock.ts';
 import { type Bundle, type Bundles, bundleJson } from './bundles.ts';
+import type { ErasedUsers } from './erased-users.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { Snapshots } from './snapshots.ts';
@@ -70,9 +72,9 @@ export type ViewOptions = {
 const NO_RELATIONS: ReadonlyMap<EventId, JsonObject> = new Map();
 
 export class ClientViews {
-  readonly #deps: { events: EventStore; snapshots: Snapshots; clock: Clock; bundles: Bundles };
+  readonly #deps: { events: EventStore; snapshots: Snapshots; clock: Clock; bundles: Bundles; erased: ErasedUsers };
 
-  constructor(deps: { events: EventStore; snapshots: Snapshots; clock: Clock; bundles: Bundles }) {
+  constructor(deps: { events: EventStore; snapshots: Snapshots; clock: Clock; bundles: Bundles; erased: ErasedUsers }) {
     this.#deps = deps;
   }
 
@@ -88,7 +90,13 @@ export class ClientViews {
   ): Promise<string[]> {
     const unsigned = await this.#unsigned(live, events, reader, options);
     const roomId = options.withRoomId === false ? undefined : live.roomId;
-    return events.map((event, index) => clientEventText(event.clientBase, unsigned[index]!, roomId));
+    const erased = await this.#deps.erased.all();
+    return events.map((event, index) => {
+      const base = isErasedFor(erased, event, unsigned[index]!)
+        ? clientEventBaseText(event.rules, event.pdu, true)
+        : event.clientBase;
+      return clientEventText(base, unsigned[index]!, roomId);
+    });
   }
 
   /** Events of one room as objects, for those who look into them: filters on fields, single events. */
@@ -100,11 +108,11 @@ export class ClientViews {
   ): Promise<ClientEvent[]> {
     const unsigned = await this.#unsigned(live, events, reader, options);
     const room = options.withRoomId === false ? {} : { room_id: live.roomId };
-    return events.map((event, index) => ({
-      ...room,
-      ...clientEventBase(event.rules, event.pdu, event.isRedacted),
-      unsigned: unsigned[index]!,
-    }));
+    const erased = await this.#deps.erased.all();
+    return events.map((event, index) => {
+      const isRedacted = event.isRedacted || isErasedFor(erased, event, unsigned[index]!);
+      return { ...room, ...clientEventBase(event.rules, event.pdu, isRedacted), unsigned: unsigned[index]! };
+    });
   }
 
   async #unsigned(
@@ -244,6 +252,11 @@ export class ClientViews {
     }
     return memberships;
   }
+}
+
+/** Whether a reader must not see what somebody said who asked to be forgotten: they were not there to hear it. */
+function isErasedFor(erased: ReadonlySet<UserId>, event: StoredEvent, unsigned: JsonObject): boolean {
+  return erased.size > 0 && erased.has(event.pdu.sender) && unsigned['membership'] !== 'join';
 }
 
 function becauseOf(redaction: StoredEvent, nowMs: number): JsonObject {

@@ -174,13 +174,13 @@ export class AccessTokens implements Guard {
     const generation = this.#generation;
     const owner = await findTokenOwner(this.#deps.db, tokenHash);
     if (owner === undefined || owner.isDeactivated) throw unknownToken('The access token is not known.');
-    const { userId, deviceId, tokenId, isGuest, isAdmin } = owner;
+    const { userId, deviceId, tokenId, isGuest, isAdmin, isSuspended } = owner;
     if (owner.replacesOlder && deviceId !== null) {
       await this.#deps.db.commit(keepOnlyToken(userId, deviceId, tokenId));
       this.forget(userId);
     }
     const known: Known = {
-      requester: { userId, deviceId, tokenId, isGuest, isAdmin, appserviceId: null },
+      requester: { userId, deviceId, tokenId, isGuest, isAdmin, isSuspended, appserviceId: null },
       owner,
       notedMs: 0,
     };

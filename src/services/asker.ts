@@ -5,7 +5,7 @@ import type { Requester } from '../http/endpoint.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 
-export type Asker = Pick<Requester, 'userId' | 'isGuest' | 'isAdmin'>;
+export type Asker = Pick<Requester, 'userId' | 'isGuest' | 'isAdmin' | 'isSuspended'>;
 
 /** Takes from a token bucket by name and key; throws 429 where it is empty. */
 export type Limits = { spend(limit: string, key: string, count?: number): void };

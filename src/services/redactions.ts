@@ -1,5 +1,5 @@
 /** Redacting events: one's own, or with the level for it anybody's; alone, or with what relates to them (MSC3912). */
-import { forbidden, notFound } from '../core/errors.ts';
+import { forbidden, notFound, userSuspended } from '../core/errors.ts';
 import type { EventId, RoomId, UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import { readPowerLevels } from '../core/power-levels.ts';
@@ -52,6 +52,7 @@ export class Redactions {
     const { limits, adminLimit } = this.#deps;
     const original = await this.#original(await this.#deps.rooms.find(roomId), redaction.target);
     const isOfOthers = original !== undefined && original.pdu.sender !== asker.userId;
+    if (isOfOthers && asker.isSuspended) throw userSuspended();
     limits.spend(isOfOthers ? adminLimit : 'message', asker.userId);
     return this.send(asker, roomId, redaction, once);
   }

@@ -73,6 +73,20 @@ export function updatePassword(userId: UserId, passwordHash: string): Statement 
   return sql`update users set password_hash = ${passwordHash} where user_id = ${userId}`;
 }
 
+/** Local users who asked to be forgotten. Served by users_erased. */
+export async function listErasedUsers(db: Reader): Promise<UserId[]> {
+  const rows = await db.all<{ user_id: string }>(sql`select user_id from users where is_erased = 1`);
+  return rows.map((row) => row.user_id as UserId);
+}
+
+export function setUserLocked(userId: UserId, isLocked: boolean): Statement {
+  return sql`update users set is_locked = ${isLocked} where user_id = ${userId}`;
+}
+
+export function setUserSuspended(userId: UserId, isSuspended: boolean): Statement {
+  return sql`update users set is_suspended = ${isSuspended} where user_id = ${userId}`;
+}
+
 /** Closes an account for good; its row stays, so that nobody can take its name. Erasing is never taken back. */
 export function deactivateUser(userId: UserId, isErased: boolean): Statement {
   return sql`update users set is_deactivated = 1, password_hash = null,

@@ -135,6 +135,7 @@ export type TokenOwner = {
   readonly isGuest: boolean;
   readonly isDeactivated: boolean;
   readonly isLocked: boolean;
+  readonly isSuspended: boolean;
 };
 
 type TokenOwnerColumns = {
@@ -148,12 +149,13 @@ type TokenOwnerColumns = {
   is_guest: number;
   is_deactivated: number;
   is_locked: number;
+  is_suspended: number;
 };
 
 export async function findTokenOwner(db: Reader, tokenHash: string): Promise<TokenOwner | undefined> {
   const row = await db.first<TokenOwnerColumns>(
     sql`select t.token_id, t.user_id, t.device_id, t.valid_until_ms, t.refresh_until_ms, t.replaces_older,
-          u.is_admin, u.is_guest, u.is_deactivated, u.is_locked
+          u.is_admin, u.is_guest, u.is_deactivated, u.is_locked, u.is_suspended
         from access_tokens t join users u on u.user_id = t.user_id
         where t.token_hash = ${tokenHash}`,
   );
@@ -164,7 +166,7 @@ export async function findTokenOwner(db: Reader, tokenHash: string): Promise<Tok
 export async function findRefreshTokenOwner(db: Reader, refreshHash: string): Promise<TokenOwner | undefined> {
   const row = await db.first<TokenOwnerColumns>(
     sql`select t.token_id, t.user_id, t.device_id, t.valid_until_ms, t.refresh_until_ms, t.replaces_older,
-          u.is_admin, u.is_guest, u.is_deactivated, u.is_locked
+          u.is_admin, u.is_guest, u.is_deactivated, u.is_locked, u.is_suspended
         from access_tokens t join users u on u.user_id = t.user_id
         where t.refresh_hash = ${refreshHash}`,
   );
@@ -184,5 +186,6 @@ function toTokenOwner(row: TokenOwnerColumns): TokenOwner {
     isGuest: row.is_guest === 1,
     isDeactivated: row.is_deactivated === 1,
     isLocked: row.is_locked === 1,
+    isSuspended: row.is_suspended === 1,
   };
 }

@@ -12,6 +12,7 @@ import { seededRandom } from '../kit/random.ts';
 import type { Draft } from '../rooms/append.ts';
 import { AuthIndex } from '../rooms/auth-index.ts';
 import { Bundles } from '../rooms/bundles.ts';
+import { ErasedUsers } from '../rooms/erased-users.ts';
 import { EventStore } from '../rooms/event-store.ts';
 import { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
@@ -37,6 +38,7 @@ export type Engine = {
   readonly reader: RoomReader;
   readonly graph: RoomGraph;
   readonly bundles: Bundles;
+  readonly erased: ErasedUsers;
 };
 
 /** An engine over a database, as a fresh start would have it. A second start on it wants another seed, and later time. */
@@ -70,8 +72,10 @@ export async function startEngine(
   const ignored = new IgnoredUsers({ db, stream });
   const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored });
   const bundles = new Bundles({ db, events, reader, relations, ignored });
+  const erased = new ErasedUsers({ db, stream });
+  await erased.all();
   const graph = new RoomGraph({ db, events, snapshots });
-  return { clock, stream, events, snapshots, rooms, reader, graph, bundles };
+  return { clock, stream, events, snapshots, rooms, reader, graph, erased, bundles };
 }
 
 /** A state event's draft. */

@@ -25,6 +25,7 @@ const requester: Requester = {
   tokenId: 1,
   isGuest: false,
   isAdmin: false,
+  isSuspended: false,
   appserviceId: null,
 };
 

@@ -19,6 +19,7 @@ const user = (localpart: string, more: Partial<Requester> = {}): Requester => ({
   tokenId: 1,
   isGuest: false,
   isAdmin: false,
+  isSuspended: false,
   appserviceId: null,
   ...more,
 });

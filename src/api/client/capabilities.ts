@@ -12,7 +12,7 @@ export const capabilitiesEndpoints = ({ config }: { config: Pick<Config, 'regist
     alsoAt: ['/_matrix/client/r0/capabilities'],
     auth: 'user-or-guest',
     reply: object({ capabilities: anyObject }),
-    handler: () => ({
+    handler: ({ user }) => ({
       capabilities: {
         'm.change_password': {
           enabled: config.sessions.passwordLogin !== false && config.sessions.isLocalPasswordDatabaseEnabled,
@@ -25,7 +25,9 @@ export const capabilitiesEndpoints = ({ config }: { config: Pick<Config, 'regist
         'm.set_avatar_url': { enabled: config.registration.maySetAvatarUrl },
         'm.profile_fields': profileFields(config.registration),
         'm.3pid_changes': { enabled: false },
-        'm.get_login_token': { enabled: false },
+        'm.get_login_token': { enabled: config.sessions.loginViaExistingSession },
+        'm.forget_forced_upon_leave': { enabled: config.rooms.forgetRoomsOnLeave },
+        ...(user.isAdmin ? { 'm.account_management': { lock: true, suspend: true } } : {}),
       },
     }),
   }),

@@ -26,6 +26,7 @@ export const createRoomEndpoints = ({ roomCreation }: { roomCreation: RoomCreati
     method: 'POST',
     ...v3('/createRoom'),
     auth: 'user',
+    refusesSuspended: true,
     rateLimit: 'roomCreation',
     body: object({
       visibility: maybe(oneOf('public', 'private')),

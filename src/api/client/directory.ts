@@ -22,6 +22,7 @@ export const directoryEndpoints = ({ aliases }: { aliases: Aliases }): Endpoint[
     method: 'PUT',
     ...v3('/directory/room/:roomAlias'),
     auth: 'user',
+    refusesSuspended: true,
     params: object({ roomAlias }),
     body: object({ room_id: roomId }),
     reply: empty,
@@ -35,6 +36,7 @@ export const directoryEndpoints = ({ aliases }: { aliases: Aliases }): Endpoint[
     method: 'DELETE',
     ...v3('/directory/room/:roomAlias'),
     auth: 'user',
+    refusesSuspended: true,
     params: object({ roomAlias }),
     reply: empty,
     async handler({ user, params }) {

@@ -2,6 +2,7 @@
 import type { Endpoint } from '../../http/endpoint.ts';
 import { accountDataEndpoints } from './account-data.ts';
 import { accountDeactivationEndpoints } from './account-deactivation.ts';
+import { adminAccountEndpoints } from './admin.ts';
 import { banningEndpoints } from './banning.ts';
 import { capabilitiesEndpoints } from './capabilities.ts';
 import { createRoomEndpoints } from './create-room.ts';
@@ -17,11 +18,13 @@ import { leavingEndpoints } from './leaving.ts';
 import { listJoinedRoomsEndpoints } from './list-joined-rooms.ts';
 import { listPublicRoomsEndpoints } from './list-public-rooms.ts';
 import { loginEndpoints } from './login.ts';
+import { loginTokenEndpoints } from './login-token.ts';
 import { logoutEndpoints } from './logout.ts';
 import { messagePaginationEndpoints } from './message-pagination.ts';
 import { mutualRoomsEndpoints } from './mutual-rooms.ts';
 import { notificationEndpoints } from './notifications.ts';
 import { oldSyncEndpoints } from './old-sync.ts';
+import { openidEndpoints } from './openid.ts';
 import { passwordManagementEndpoints } from './password-management.ts';
 import { presenceEndpoints } from './presence.ts';
 import { profileEndpoints } from './profile.ts';
@@ -53,6 +56,7 @@ import { whoamiEndpoints } from './whoami.ts';
 const modules = [
   accountDataEndpoints,
   accountDeactivationEndpoints,
+  adminAccountEndpoints,
   banningEndpoints,
   capabilitiesEndpoints,
   createRoomEndpoints,
@@ -68,11 +72,13 @@ const modules = [
   listJoinedRoomsEndpoints,
   listPublicRoomsEndpoints,
   loginEndpoints,
+  loginTokenEndpoints,
   logoutEndpoints,
   messagePaginationEndpoints,
   notificationEndpoints,
   mutualRoomsEndpoints,
   oldSyncEndpoints,
+  openidEndpoints,
   passwordManagementEndpoints,
   presenceEndpoints,
   profileEndpoints,

@@ -11,6 +11,7 @@ export const invitingEndpoints = ({ membership }: { membership: Membership }): E
     method: 'POST',
     ...v3('/rooms/:roomId/invite'),
     auth: 'user',
+    refusesSuspended: true,
     params: object({ roomId }),
     body: object({
       user_id: optional(userId),

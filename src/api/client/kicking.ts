@@ -10,6 +10,7 @@ export const kickingEndpoints = ({ membership }: { membership: Membership }): En
     method: 'POST',
     ...v3('/rooms/:roomId/kick'),
     auth: 'user',
+    refusesSuspended: true,
     params: object({ roomId }),
     body: object({ user_id: userId, reason: optional(string) }),
     reply: empty,

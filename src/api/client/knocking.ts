@@ -10,6 +10,7 @@ export const knockingEndpoints = ({ membership }: { membership: Membership }): E
     method: 'POST',
     ...v3('/knock/:roomIdOrAlias'),
     auth: 'user',
+    refusesSuspended: true,
     rateLimit: 'joinsLocal',
     params: object({ roomIdOrAlias }),
     body: object({ reason: optional(string) }),

@@ -55,6 +55,7 @@ export const listPublicRoomsEndpoints = ({
       method: 'PUT',
       ...v3('/directory/list/room/:roomId'),
       auth: 'user',
+      refusesSuspended: true,
       params: object({ roomId }),
       body: object({ visibility: optional(visibility) }),
       reply: empty,

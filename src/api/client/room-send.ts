@@ -12,6 +12,7 @@ export const roomSendEndpoints = ({ roomEvents }: { roomEvents: RoomEvents }): E
     method: 'PUT',
     ...v3('/rooms/:roomId/send/:eventType/:txnId'),
     auth: 'user-or-guest',
+    refusesSuspended: true,
     isActivity: true,
     bodyBytesMax: EVENT_BODY_BYTES_MAX,
     rateLimit: 'message',

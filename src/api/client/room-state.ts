@@ -10,6 +10,7 @@ export const roomStateEndpoints = ({ roomEvents }: { roomEvents: RoomEvents }): 
     method: 'PUT',
     ...v3('/rooms/:roomId/state/:eventType/:stateKey', '/rooms/:roomId/state/:eventType'),
     auth: 'user-or-guest',
+    refusesSuspended: true,
     isActivity: true,
     bodyBytesMax: EVENT_BODY_BYTES_MAX,
     rateLimit: 'message',

@@ -10,6 +10,7 @@ export const roomUpgradesEndpoints = ({ roomUpgrades }: { roomUpgrades: RoomUpgr
     method: 'POST',
     ...v3('/rooms/:roomId/upgrade'),
     auth: 'user',
+    refusesSuspended: true,
     params: object({ roomId }),
     body: object({ new_version: string, additional_creators: optional(array(userId, { maxItems: 1000 })) }),
     reply: object({ replacement_room: roomId }),

@@ -1,0 +1,11 @@
+/** The server-server API: each module once. What they use together is what `main/compose.ts` must build. */
+import type { Endpoint } from '../../http/endpoint.ts';
+import { openidUserinfoEndpoints } from './openid.ts';
+
+const modules = [openidUserinfoEndpoints] as const;
+
+/** Everything that some module uses. */
+export type FederationServices = (typeof modules)[number] extends (services: infer S) => Endpoint[] ? S : never;
+
+export const federationEndpoints = (services: FederationServices): Endpoint[] =>
+  modules.flatMap((module) => module(services));
