@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { serverAclOf } from './server-acl.ts';
 
-test('a list is matched without case, without port and with IP literals of both kinds (B9)', () => {
+test('a list is matched without case, without port and with IP literals of both kinds (B9, v1.19/4)', () => {
   const acl = serverAclOf({ allow: ['*'], deny: ['Evil.example', '*.Bad.example'], allow_ip_literals: false });
 
   for (const denied of [

@@ -263,7 +263,7 @@ test('each kind of auth lets in whom it should (threat D4)', async (t) => {
   assert.equal(await outcome('/echo/none', bearer('wrong')), '200 null');
 });
 
-test('a token in the query counts for nothing where that is switched off', async (t) => {
+test('a token in the query counts for nothing where that is switched off (v1.11/6)', async (t) => {
   const kit = await httpKit(t, { endpoints: echoes, allowsTokenInQuery: false });
 
   assert.equal((await kit.ask('GET', '/echo/user?access_token=alice-token')).body?.['errcode'], 'M_MISSING_TOKEN');
@@ -290,7 +290,7 @@ test('an endpoint for servers gets the origin that signed, and number text survi
   );
 });
 
-test('a limit is counted by user, or by address where nobody is logged in, and tells when to come again (threat D15)', async (t) => {
+test('a limit is counted by user, or by address where nobody is logged in, and tells when to come again (D15, v1.10/5)', async (t) => {
   const limited = endpoint({
     name: 'limited',
     method: 'GET',

@@ -53,6 +53,7 @@ import { RoomDirectory } from '../services/room-directory.ts';
 import { RoomEvents } from '../services/room-events.ts';
 import { RoomHistory } from '../services/room-history.ts';
 import { RoomSuccession } from '../services/room-succession.ts';
+import { RoomSummaries } from '../services/room-summaries.ts';
 import { RoomTimes } from '../services/room-times.ts';
 import { RoomUpgrades } from '../services/room-upgrades.ts';
 import { Search } from '../services/search.ts';
@@ -60,6 +61,7 @@ import { SearchIndex } from '../services/search-index.ts';
 import { SearchReplies } from '../services/search-reply.ts';
 import { SharedSecretRegistration } from '../services/shared-secret-registration.ts';
 import { ShortTokens } from '../services/short-tokens.ts';
+import { SpaceHierarchy } from '../services/space-hierarchy.ts';
 import { Turn } from '../services/turn.ts';
 import { UserDirectory } from '../services/user-directory.ts';
 import { UserDirectoryIndex } from '../services/user-directory-index.ts';
@@ -266,6 +268,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     profileOf,
     onJoined,
   });
+  const roomSummaries = new RoomSummaries({ db, rooms, events, membership });
   const roomUpgrades = new RoomUpgrades({
     db,
     rooms,
@@ -419,6 +422,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     roomEvents,
     reports: new Reports({ db, stream, clock, rooms, reader, events, log: log.child('services.reports') }),
     roomHistory,
+    roomSummaries,
     roomTimes: new RoomTimes({ db, stream, events, reader }),
     roomUpgrades,
     rooms,
@@ -427,6 +431,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     servesServer: config.wellKnown.servesServer,
     sharedSecretRegistration,
     shortTokens,
+    spaceHierarchy: new SpaceHierarchy({ rooms, events, summaries: roomSummaries, clock, random }),
     sync,
     turn: new Turn({ config: config.turn, clock }),
     typing,

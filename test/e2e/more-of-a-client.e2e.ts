@@ -52,6 +52,27 @@ for (const kind of e2eKinds()) {
       return roomId;
     }
 
+    test('a space shows its rooms, and a room its summary', async () => {
+      const room = await alice.client.createRoom({ name: 'Kitchen', preset: Preset.PublicChat });
+      const space = await alice.client.createRoom({
+        name: 'House',
+        preset: Preset.PublicChat,
+        creation_content: { type: 'm.space' },
+      });
+      await alice.client.sendStateEvent(space.room_id, EventType.SpaceChild, { via: ['localhost'] }, room.room_id);
+
+      const { rooms } = await bob.client.getRoomHierarchy(space.room_id);
+      const summary = await bob.client.getRoomSummary(room.room_id);
+
+      assert.deepEqual(
+        rooms.map(({ name }) => name),
+        ['House', 'Kitchen'],
+      );
+      assert.equal(rooms[0]!.room_type, 'm.space');
+      assert.equal(rooms[0]!.children_state[0]!.state_key, room.room_id);
+      assert.deepEqual([summary.name, summary.membership], ['Kitchen', 'leave']);
+    });
+
     test('a thread is seen as one by the other, counted, listed and paged', async () => {
       const roomId = await commonRoom();
       const rootId = await alice.say(roomId, 'Which tea?');

@@ -40,9 +40,11 @@ import { roomEventByTimestampEndpoints } from './room-event-by-timestamp.ts';
 import { roomInitialSyncEndpoints } from './room-initial-sync.ts';
 import { roomSendEndpoints } from './room-send.ts';
 import { roomStateEndpoints } from './room-state.ts';
+import { roomSummaryEndpoints } from './room-summary.ts';
 import { roomUpgradesEndpoints } from './room-upgrades.ts';
 import { roomsEndpoints } from './rooms.ts';
 import { searchEndpoints } from './search.ts';
+import { spaceHierarchyEndpoints } from './space-hierarchy.ts';
 import { syncEndpoints } from './sync.ts';
 import { tagEndpoints } from './tags.ts';
 import { thirdPartyLookupEndpoints } from './third-party-lookup.ts';
@@ -95,7 +97,9 @@ const modules = [
   roomSendEndpoints,
   roomStateEndpoints,
   roomsEndpoints,
+  roomSummaryEndpoints,
   roomUpgradesEndpoints,
+  spaceHierarchyEndpoints,
   searchEndpoints,
   syncEndpoints,
   tagEndpoints,

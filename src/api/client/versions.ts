@@ -4,9 +4,9 @@ import { array, boolean, object, record, string } from '../../http/schema.ts';
 
 /**
  * Versions of the specification that clients may count on. A version joins when the server items of it are there, see
- * docs/spec-coverage.md: clients choose paths and features by this list, so that a false claim breaks calls.
+ * docs/spec-versions.md: clients choose paths and features by this list, so that a false claim breaks calls.
  */
-const SPEC_VERSIONS = ['r0.6.1', 'v1.1'];
+export const SPEC_VERSIONS = ['r0.6.1', 'v1.1'];
 
 /** Proposals that are served beside the specification's text. */
 const UNSTABLE_FEATURES: Readonly<Record<string, boolean>> = {
