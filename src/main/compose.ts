@@ -46,6 +46,7 @@ import { PushRules } from '../services/push-rules.ts';
 import { Receipts } from '../services/receipts.ts';
 import { Redactions } from '../services/redactions.ts';
 import { Registration } from '../services/registration.ts';
+import { RegistrationTokens } from '../services/registration-tokens.ts';
 import { RelationChecks } from '../services/relation-checks.ts';
 import { Reports } from '../services/reports.ts';
 import { RoomCreation } from '../services/room-creation.ts';
@@ -182,10 +183,15 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     random,
     sharedSecret: registrationConfig.sharedSecret,
   });
+  const registrationTokens = new RegistrationTokens({ db, clock, random });
   const userInteractiveAuth = new UserInteractiveAuth({
     clock,
     random,
-    stages: { 'm.login.dummy': dummyStage, 'm.login.password': passwordStage({ accounts }) },
+    stages: {
+      'm.login.dummy': dummyStage,
+      'm.login.password': passwordStage({ accounts }),
+      'm.login.registration_token': registrationTokens.stage,
+    },
     proofLifetimeMs: sessions.uiAuthSessionTimeoutMs,
   });
 
@@ -417,6 +423,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     receipts,
     redactions,
     registration,
+    registrationTokens,
     roomCreation,
     roomDirectory,
     roomEvents,
@@ -475,7 +482,6 @@ function baseUrlOf(config: Config): string {
 /** The keys that ask new users for proofs which this server cannot check: registration must not be open without them. */
 function missingProofs({ registration }: Config): string[] {
   const asked = {
-    registration_requires_token: registration.requiresToken,
     enable_registration_captcha: registration.isCaptchaEnabled,
     registrations_require_3pid: registration.requiredThreepids.length > 0,
   };

@@ -18,8 +18,11 @@ import type { Accounts } from './accounts.ts';
 export type Stage = {
   /** What the client must know to do it. */
   readonly params?: JsonObject;
-  /** Throws MatrixError where the proof is none. `userId` is null where nobody is logged in. */
-  check(auth: JsonObject, userId: UserId | null): Promise<void>;
+  /**
+   * Throws MatrixError where the proof is none; may give a note on it, for who asked for the stage. `userId` is null where
+   * nobody is logged in.
+   */
+  check(auth: JsonObject, userId: UserId | null): Promise<string | undefined>;
 };
 
 /** A proof that is good, but another user's: to ask for a better one would be asking for theirs. */
@@ -47,6 +50,8 @@ type UiaSession = {
   readonly path: string;
   readonly bodyMac: string;
   readonly completed: Set<string>;
+  /** What stages noted, by stage. */
+  readonly notes: Map<string, string>;
 };
 
 const SESSION_LIFETIME_MS = 15 * 60_000;
@@ -67,7 +72,7 @@ export class UserInteractiveAuth {
   }
 
   /**
-   * Checks what a request proves.
+   * Checks what a request proves. What the stages noted is put into `notes`, once all is proved.
    *
    * @returns null where all is proved; else what to answer: 401 with the flows
    * @throws MatrixError 403 where the session was begun for something else, or the proof is another user's
@@ -77,6 +82,7 @@ export class UserInteractiveAuth {
     user: Requester | null,
     body: Readonly<Record<string, unknown>>,
     flows: Flows,
+    notes: Map<string, string> = new Map(),
   ): Promise<RawReply | null> {
     const { clock, proofLifetimeMs } = this.#deps;
     if (user !== null && proofLifetimeMs > 0) {
@@ -92,6 +98,7 @@ export class UserInteractiveAuth {
       // against, and many clients ask with an empty body first.
       bodyMac: user === null ? '' : this.#macOf(rest as JsonObject),
       completed: new Set(),
+      notes: new Map(),
     };
     if (auth === undefined || auth === null) return this.#challenge(this.#begin(purpose), purpose, flows);
     if (!isJsonObject(auth as JsonValue)) throw badJson('auth must be an object.');
@@ -118,7 +125,8 @@ export class UserInteractiveAuth {
         );
       }
       try {
-        await stage.check(given, session.userId);
+        const note = await stage.check(given, session.userId);
+        if (note !== undefined) session.notes.set(type, note);
       } catch (error) {
         if (!(error instanceof MatrixError) || error instanceof ProofOfAnother || error.status === 429) throw error;
         return this.#challenge(id, session, flows, error);
@@ -129,6 +137,7 @@ export class UserInteractiveAuth {
       return this.#challenge(id, session, flows);
     }
     this.#sessions.delete(id);
+    for (const [type, note] of session.notes) notes.set(type, note);
     if (user !== null) this.#proofs.set(user.tokenId, clock.now());
     return null;
   }
@@ -177,17 +186,18 @@ export class UserInteractiveAuth {
 }
 
 /** Proves nothing, and so that a client has asked on purpose. */
-export const dummyStage: Stage = { check: async () => {} };
+export const dummyStage: Stage = { check: async () => undefined };
 
 /** Proves that whoever asks knows the password of the account that it is logged in with. */
 export function passwordStage({ accounts }: { accounts: Accounts }): Stage {
   return {
-    async check(auth, userId): Promise<void> {
+    async check(auth, userId): Promise<undefined> {
       const name = loginNameOf(auth);
       const password = auth['password'];
       if (name === null || typeof password !== 'string') throw badJson('The stage needs an identifier and a password.');
       const user = await accounts.checkPassword(name, password);
       if (user.userId !== userId) throw new ProofOfAnother();
+      return undefined;
     },
   };
 }

@@ -5,6 +5,7 @@
 import type { Database } from './database.ts';
 import { SCHEMA_1 } from './schema-1.ts';
 import { SCHEMA_2 } from './schema-2.ts';
+import { SCHEMA_3 } from './schema-3.ts';
 import { SCHEMA_4 } from './schema-4.ts';
 import { SCHEMA_5 } from './schema-5.ts';
 import { SCHEMA_6 } from './schema-6.ts';
@@ -27,6 +28,7 @@ export type Migration = {
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, compatibleFrom: 1, title: 'the first schema', script: SCHEMA_1 },
   { version: 2, compatibleFrom: 1, title: 'the graph of rooms', script: SCHEMA_2 },
+  { version: 3, compatibleFrom: 1, title: 'registration tokens', script: SCHEMA_3 },
   { version: 4, compatibleFrom: 1, title: 'short-lived tokens, erased users', script: SCHEMA_4 },
   { version: 5, compatibleFrom: 1, title: 'reports', script: SCHEMA_5 },
   { version: 6, compatibleFrom: 1, title: 'events in relation to each other', script: SCHEMA_6 },

@@ -1,11 +1,18 @@
 /** The admin API: each module once. */
 import type { Endpoint } from '../../http/endpoint.ts';
 import { registerEndpoints } from './register.ts';
+import { adminRegistrationTokensEndpoints } from './registration-tokens.ts';
 import { reportsEndpoints } from './reports.ts';
 import { serverVersionEndpoints } from './server-facts.ts';
 import { adminUserEndpoints } from './users.ts';
 
-const modules = [registerEndpoints, reportsEndpoints, serverVersionEndpoints, adminUserEndpoints] as const;
+const modules = [
+  registerEndpoints,
+  adminRegistrationTokensEndpoints,
+  reportsEndpoints,
+  serverVersionEndpoints,
+  adminUserEndpoints,
+] as const;
 
 /** Everything that some module uses. */
 export type AdminServices = (typeof modules)[number] extends (services: infer S) => Endpoint[] ? S : never;

@@ -34,6 +34,7 @@ import { receiptEndpoints } from './receipts.ts';
 import { redactionEndpoints } from './redaction.ts';
 import { refreshEndpoints } from './refresh.ts';
 import { registrationEndpoints } from './registration.ts';
+import { registrationTokensEndpoints } from './registration-tokens.ts';
 import { relationsEndpoints } from './relations.ts';
 import { reportContentEndpoints } from './report-content.ts';
 import { roomEventByTimestampEndpoints } from './room-event-by-timestamp.ts';
@@ -91,6 +92,7 @@ const modules = [
   refreshEndpoints,
   registrationEndpoints,
   relationsEndpoints,
+  registrationTokensEndpoints,
   reportContentEndpoints,
   roomEventByTimestampEndpoints,
   roomInitialSyncEndpoints,

@@ -74,7 +74,7 @@ forEachDatabase((database) => {
     const relating = (relType: string, eventId: string): object => ({
       msgtype: 'm.text',
       body: 'x',
-      'm.relates_to': { rel_type: relType, event_id: eventId },
+      'm.relates_to': { rel_type: relType, event_id: eventId, ...(relType === 'm.annotation' ? { key: '+1' } : {}) },
     });
     const root = await alice.say(room, 'root');
     const reply = await alice.send(room, 'm.room.message', relating('m.thread', root));

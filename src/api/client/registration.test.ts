@@ -119,7 +119,7 @@ forEachDatabase((database) => {
   });
 
   test('registration that asks for proofs which we cannot check stays closed', async (t) => {
-    const server = await testServer(t, { database, config: { registration: { requiresToken: true } } });
+    const server = await testServer(t, { database, config: { registration: { isCaptchaEnabled: true } } });
 
     const reply = await register(server, 'alice');
 

@@ -1,19 +1,26 @@
 /** Spec module "Account registration". */
+import type { Config } from '../../config/config.ts';
 import { missingParam } from '../../core/errors.ts';
 import { endpoint } from '../../http/endpoint.ts';
 import { anyObject, boolean, object, oneOf, optional, orNull, string } from '../../http/schema.ts';
 import type { Registration } from '../../services/registration.ts';
+import type { RegistrationTokens } from '../../services/registration-tokens.ts';
 import type { UserInteractiveAuth } from '../../services/user-interactive-auth.ts';
 import { deviceWishFields, deviceWishOf, sessionFields, wireSession } from './shapes.ts';
 
-/** Nothing but that somebody registers on purpose; what keeps bots out is asked for by `Registration.checkOpen`. */
+/** Nothing but that somebody registers on purpose. */
 const FLOWS = [['m.login.dummy']];
+const TOKEN_STAGE = 'm.login.registration_token';
 
 export const registrationEndpoints = ({
+  config,
   registration,
+  registrationTokens,
   userInteractiveAuth,
 }: {
+  config: Pick<Config, 'registration'>;
   registration: Registration;
+  registrationTokens: RegistrationTokens;
   userInteractiveAuth: UserInteractiveAuth;
 }) => [
   endpoint({
@@ -39,13 +46,22 @@ export const registrationEndpoints = ({
       registration.checkOpen();
       const localpart = body.username ?? null;
       if (localpart !== null) await registration.checkName(localpart);
-      const challenge = await userInteractiveAuth.check(request, null, body, FLOWS);
+      const flows = config.registration.requiresToken ? [[TOKEN_STAGE]] : FLOWS;
+      const notes = new Map<string, string>();
+      const challenge = await userInteractiveAuth.check(request, null, body, flows, notes);
       if (challenge !== null) return challenge;
       const password = body.password ?? null;
       if (password === null) throw missingParam('The password is missing.');
       const device = body.inhibit_login === true ? null : deviceWishOf(body);
-      const { userId, session } = await registration.register({ localpart, password, device, ip });
-      return session === null ? { user_id: userId } : wireSession(session);
+      const token = notes.get(TOKEN_STAGE);
+      if (token !== undefined) await registrationTokens.use(token);
+      try {
+        const { userId, session } = await registration.register({ localpart, password, device, ip });
+        return session === null ? { user_id: userId } : wireSession(session);
+      } catch (error) {
+        if (token !== undefined) await registrationTokens.giveBack(token);
+        throw error;
+      }
     },
   }),
   endpoint({
