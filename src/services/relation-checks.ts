@@ -33,12 +33,13 @@ export class RelationChecks {
    * Sends an event if what it relates to allows that. A second annotation that says the same is refused, also while the
    * first one is still on its way.
    *
-   * @throws MatrixError 400 M_DUPLICATE_ANNOTATION; M_BAD_JSON for a relation without its parts; M_INVALID_PARAM for a
+   * @throws MatrixError 400 M_DUPLICATE_ANNOTATION; M_BAD_JSON for a reaction without a key; M_INVALID_PARAM for a
    * parent that is not in the room; M_UNKNOWN, as the specification has it, for a thread that begins inside another
    */
   async send(live: LiveRoom, relating: Relating, send: () => Promise<EventId>): Promise<EventId> {
     const { type, sender, content, onceName } = relating;
-    const relation = readRelation(content);
+    // What is no whole relation is none: readers pass over it, and so do we.
+    const relation = relationOf(content);
     if (relation === null) return send();
     const { relType, target, key } = relation;
     if (relType !== 'm.annotation') {
@@ -82,15 +83,6 @@ export class RelationChecks {
       throw badRequest('M_UNKNOWN', 'A thread cannot begin with an event that relates to another one.');
     }
   }
-}
-
-/** The relation of an event that a client sends; null for none. What looks like one must be one. */
-function readRelation(content: JsonObject): Relation | null {
-  const relation = relationOf(content);
-  if (relation !== null) return relation;
-  const given = content['m.relates_to'];
-  if (!isJsonObject(given) || given['rel_type'] === undefined) return null;
-  throw badJson('m.relates_to: needs a rel_type of at most 255 bytes and an event_id.');
 }
 
 function badKey(content: JsonObject) {
