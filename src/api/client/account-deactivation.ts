@@ -15,7 +15,6 @@ export const accountDeactivationEndpoints = ({
     name: 'deactivateAccount',
     method: 'POST',
     path: '/_matrix/client/v3/account/deactivate',
-    alsoAt: ['/_matrix/client/r0/account/deactivate'],
     auth: 'user',
     body: object({ auth: optional(orNull(anyObject)), erase: optional(orNull(boolean)) }),
     reply: object({ id_server_unbind_result: string }),

@@ -9,7 +9,6 @@ export const capabilitiesEndpoints = ({ config }: { config: Pick<Config, 'regist
     name: 'getCapabilities',
     method: 'GET',
     path: '/_matrix/client/v3/capabilities',
-    alsoAt: ['/_matrix/client/r0/capabilities'],
     auth: 'user-or-guest',
     reply: object({ capabilities: anyObject }),
     handler: ({ user }) => ({

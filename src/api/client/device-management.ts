@@ -17,7 +17,6 @@ const device = object({
 
 const onePath = {
   path: '/_matrix/client/v3/devices/:deviceId',
-  alsoAt: ['/_matrix/client/r0/devices/:deviceId'],
   params: object({ deviceId: string }),
 };
 
@@ -43,7 +42,6 @@ export const deviceManagementEndpoints = ({
     name: 'getDevices',
     method: 'GET',
     path: '/_matrix/client/v3/devices',
-    alsoAt: ['/_matrix/client/r0/devices'],
     auth: 'user-or-guest',
     reply: object({ devices: array(device) }),
     handler: async ({ user }) => ({ devices: (await devices.list(user.userId)).map(wireDevice) }),
@@ -88,7 +86,6 @@ export const deviceManagementEndpoints = ({
     name: 'deleteDevices',
     method: 'POST',
     path: '/_matrix/client/v3/delete_devices',
-    alsoAt: ['/_matrix/client/r0/delete_devices'],
     auth: 'user',
     body: object({ auth: optional(orNull(anyObject)), devices: array(string, { maxItems: DEVICES_AT_ONCE_MAX }) }),
     reply: empty,

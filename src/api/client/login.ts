@@ -9,7 +9,6 @@ import { deviceWishFields, deviceWishOf, sessionFields, wireSession } from './sh
 
 const paths = {
   path: '/_matrix/client/v3/login',
-  alsoAt: ['/_matrix/client/r0/login', '/_matrix/client/api/v1/login'],
 };
 
 export const loginEndpoints = ({ login, publicBaseUrl }: { login: Login; publicBaseUrl: string | null }) => [

@@ -21,7 +21,6 @@ export const passwordManagementEndpoints = ({
     name: 'changePassword',
     method: 'POST',
     path: '/_matrix/client/v3/account/password',
-    alsoAt: ['/_matrix/client/r0/account/password'],
     auth: 'user',
     body: object({
       auth: optional(orNull(anyObject)),

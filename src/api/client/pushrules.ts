@@ -8,7 +8,6 @@ import { anyJson, anyObject, array, boolean, empty, object, optional, string } f
 import type { PushRules } from '../../services/push-rules.ts';
 
 const V3 = '/_matrix/client/v3/pushrules';
-const R0 = '/_matrix/client/r0/pushrules';
 const RULE = '/global/:kind/:ruleId';
 const ruleParams = object({ kind: string, ruleId: string });
 
@@ -23,7 +22,7 @@ export const pushruleEndpoints = ({ pushRules }: { pushRules: PushRules }): Endp
     name: 'getPushRules',
     method: 'GET',
     path: `${V3}/`,
-    alsoAt: [V3, R0, `${R0}/`],
+    alsoAt: [V3],
     auth: 'user',
     reply: object({ global: anyObject }),
     async handler({ user }) {
@@ -34,7 +33,7 @@ export const pushruleEndpoints = ({ pushRules }: { pushRules: PushRules }): Endp
     name: 'getPushRulesGlobal',
     method: 'GET',
     path: `${V3}/global/`,
-    alsoAt: [`${V3}/global`, `${R0}/global`, `${R0}/global/`],
+    alsoAt: [`${V3}/global`],
     auth: 'user',
     reply: anyObject,
     async handler({ user }) {
@@ -45,7 +44,6 @@ export const pushruleEndpoints = ({ pushRules }: { pushRules: PushRules }): Endp
     name: 'getPushRule',
     method: 'GET',
     path: `${V3}${RULE}`,
-    alsoAt: [`${R0}${RULE}`],
     auth: 'user',
     params: ruleParams,
     reply: anyObject,
@@ -58,7 +56,6 @@ export const pushruleEndpoints = ({ pushRules }: { pushRules: PushRules }): Endp
     name: 'setPushRule',
     method: 'PUT',
     path: `${V3}${RULE}`,
-    alsoAt: [`${R0}${RULE}`],
     auth: 'user',
     params: ruleParams,
     query: object({ before: optional(string), after: optional(string) }),
@@ -84,7 +81,6 @@ export const pushruleEndpoints = ({ pushRules }: { pushRules: PushRules }): Endp
     name: 'deletePushRule',
     method: 'DELETE',
     path: `${V3}${RULE}`,
-    alsoAt: [`${R0}${RULE}`],
     auth: 'user',
     params: ruleParams,
     reply: empty,
@@ -98,7 +94,6 @@ export const pushruleEndpoints = ({ pushRules }: { pushRules: PushRules }): Endp
     name: 'isPushRuleEnabled',
     method: 'GET',
     path: `${V3}${RULE}/enabled`,
-    alsoAt: [`${R0}${RULE}/enabled`],
     auth: 'user',
     params: ruleParams,
     reply: object({ enabled: boolean }),
@@ -111,7 +106,6 @@ export const pushruleEndpoints = ({ pushRules }: { pushRules: PushRules }): Endp
     name: 'setPushRuleEnabled',
     method: 'PUT',
     path: `${V3}${RULE}/enabled`,
-    alsoAt: [`${R0}${RULE}/enabled`],
     auth: 'user',
     params: ruleParams,
     body: object({ enabled: boolean }),
@@ -126,7 +120,6 @@ export const pushruleEndpoints = ({ pushRules }: { pushRules: PushRules }): Endp
     name: 'getPushRuleActions',
     method: 'GET',
     path: `${V3}${RULE}/actions`,
-    alsoAt: [`${R0}${RULE}/actions`],
     auth: 'user',
     params: ruleParams,
     reply: object({ actions: array(anyJson) }),
@@ -139,7 +132,6 @@ export const pushruleEndpoints = ({ pushRules }: { pushRules: PushRules }): Endp
     name: 'setPushRuleActions',
     method: 'PUT',
     path: `${V3}${RULE}/actions`,
-    alsoAt: [`${R0}${RULE}/actions`],
     auth: 'user',
     params: ruleParams,
     body: object({ actions: array(anyJson) }),

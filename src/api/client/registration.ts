@@ -27,7 +27,6 @@ export const registrationEndpoints = ({
     name: 'register',
     method: 'POST',
     path: '/_matrix/client/v3/register',
-    alsoAt: ['/_matrix/client/r0/register'],
     auth: 'none',
     query: object({ kind: optional(oneOf('user', 'guest')) }),
     body: object({
@@ -68,7 +67,6 @@ export const registrationEndpoints = ({
     name: 'checkUsernameAvailability',
     method: 'GET',
     path: '/_matrix/client/v3/register/available',
-    alsoAt: ['/_matrix/client/r0/register/available'],
     auth: 'none',
     rateLimit: 'profile',
     query: object({ username: string }),

@@ -7,7 +7,6 @@ export const whoamiEndpoints = () => [
     name: 'getTokenOwner',
     method: 'GET',
     path: '/_matrix/client/v3/account/whoami',
-    alsoAt: ['/_matrix/client/r0/account/whoami'],
     auth: 'user-or-guest',
     reply: object({ user_id: string, device_id: optional(string), is_guest: boolean }),
     handler: ({ user }) => ({
