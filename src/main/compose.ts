@@ -23,6 +23,7 @@ import type { LiveRoom } from '../rooms/live-room.ts';
 import { PushVerdicts } from '../rooms/push-verdicts.ts';
 import { RoomReader } from '../rooms/read.ts';
 import { Relations } from '../rooms/relations.ts';
+import { RoomFacts } from '../rooms/room-facts.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import { Snapshots } from '../rooms/snapshots.ts';
 import { AccessTokens } from '../services/access-tokens.ts';
@@ -42,6 +43,7 @@ import { Notifications } from '../services/notifications.ts';
 import { Passwords } from '../services/passwords.ts';
 import { Presence } from '../services/presence.ts';
 import { Profiles } from '../services/profiles.ts';
+import { PublishedRooms } from '../services/published-rooms.ts';
 import { PushRules } from '../services/push-rules.ts';
 import { Receipts } from '../services/receipts.ts';
 import { Redactions } from '../services/redactions.ts';
@@ -99,6 +101,7 @@ const EVENTS_BYTES_MAX = 32_000_000;
 const SNAPSHOTS_BYTES_MAX = 8_000_000;
 const ROOMS_BYTES_MAX = 32_000_000;
 const AUTH_INDEX_BYTES_MAX = 4_000_000;
+const ROOM_FACTS_BYTES_MAX = 8_000_000;
 
 /** A server that does not listen yet. */
 export type Composed = {
@@ -262,7 +265,9 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     profileOf,
     onJoined,
   });
-  const roomDirectory = new RoomDirectory({ db, rooms, reader, config: config.rooms });
+  const facts = new RoomFacts({ db, rooms, events, snapshots, stream, cacheBytesMax: ROOM_FACTS_BYTES_MAX });
+  const published = new PublishedRooms({ db, stream, facts, log: log.child('services.published-rooms') });
+  const roomDirectory = new RoomDirectory({ db, rooms, reader, published, config: config.rooms });
   const roomCreation = new RoomCreation({
     rooms,
     aliases,
@@ -274,12 +279,13 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     profileOf,
     onJoined,
   });
-  const roomSummaries = new RoomSummaries({ db, rooms, events, membership });
+  const roomSummaries = new RoomSummaries({ db, facts, membership });
   const roomUpgrades = new RoomUpgrades({
     db,
     rooms,
     reader,
     succession,
+    directory: roomDirectory,
     limits: limiter,
     profileOf,
     log: log.child('services.room-upgrades'),
@@ -438,7 +444,14 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     servesServer: config.wellKnown.servesServer,
     sharedSecretRegistration,
     shortTokens,
-    spaceHierarchy: new SpaceHierarchy({ rooms, events, summaries: roomSummaries, clock, random }),
+    spaceHierarchy: new SpaceHierarchy({
+      facts,
+      summaries: roomSummaries,
+      // Other servers are not asked yet.
+      remote: async () => null,
+      clock,
+      random,
+    }),
     sync,
     turn: new Turn({ config: config.turn, clock }),
     typing,

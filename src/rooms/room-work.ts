@@ -61,6 +61,8 @@ export class RoomWork {
   readonly changed: StoredEvent[] = [];
   #auth: RoomAuthIndex | null = null;
   readonly #deps: WorkDeps;
+  /** Whether the current state is another one after this batch, or says something else. */
+  #changesState = false;
   readonly #positions: StreamPosition[] = [];
   readonly #snapshotNos: number[] = [];
   readonly #membershipChanges = new Map<StreamPosition, UserId>();
@@ -275,6 +277,7 @@ export class RoomWork {
   /** Makes a key of the current state another event, or none, and carries memberships along. */
   async setCurrent(keyNo: number, eventNo: number | null, position: StreamPosition): Promise<void> {
     const { live } = this;
+    this.#changesState = true;
     live.current[keyNo] = eventNo ?? 0;
     const { type, stateKey } = live.keys[keyNo]!;
     if (type !== 'm.room.member') return;
@@ -306,6 +309,7 @@ export class RoomWork {
   redact(redaction: StoredEvent, redacts: EventId, target: StoredEvent | null): void {
     this.statements.push(insertRedaction(this.live.roomNo, redacts, redaction.eventNo));
     if (target === null || target.isRedacted) return;
+    if (target.isState) this.#changesState = true;
     this.statements.push(markRedacted(target.eventNo, redaction.eventNo));
     this.#unrelate(target);
     const changed = target.with({ redactedByNo: redaction.eventNo });
@@ -342,7 +346,9 @@ export class RoomWork {
       if (event === undefined && about === null) this.#deps.stream.release(position);
       else {
         const users = event === undefined ? [about!] : usersOf(event);
-        this.#deps.stream.publish({ kind: 'event', position, roomNo: live.roomNo, about, users });
+        const { roomNo } = live;
+        const changesState = this.#changesState;
+        this.#deps.stream.publish({ kind: 'event', position, roomNo, about, users, changesState });
       }
     }
   }

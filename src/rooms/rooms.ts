@@ -70,6 +70,12 @@ export class Rooms {
     return (await this.#inQueue(roomId, () => this.#hold(roomId))).live;
   }
 
+  /** The room if it is in memory; nothing is read. */
+  atHand(roomId: RoomId): LiveRoom | null {
+    const held = this.#held.get(roomId);
+    return held === undefined || held.isSpoiled ? null : held.live;
+  }
+
   /** The room if we have it. */
   async find(roomId: RoomId): Promise<LiveRoom | null> {
     try {

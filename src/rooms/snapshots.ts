@@ -1,11 +1,17 @@
 /** State snapshots of all rooms: the trees of `state-tree.ts` over the database, through a cache bounded by bytes. */
 import { LRUCache } from 'lru-cache';
+import { nextTurn } from '../kit/next-turn.ts';
 import type { Database } from '../storage/database.ts';
-import { listSnapshots } from '../storage/room-state.ts';
+import { listSnapshots, listSnapshotsOfRooms, type SnapshotRow } from '../storage/room-state.ts';
 import { decodePack, type NodePack, type StateChange, type StateDifference, StateTrees } from './state-tree.ts';
 
 /** Room and snapshot number as one key. A text: rooms are numbered by the log, so that no sum of the two is safe. */
 const cacheKey = (roomNo: number, snapshotNo: number): string => `${roomNo} ${snapshotNo}`;
+
+type ReadPacks = (
+  roomNo: number,
+  snapshotNos: readonly number[],
+) => Promise<readonly { snapshotNo: number; nodes: Uint8Array }[]>;
 
 export class Snapshots {
   readonly #db: Database;
@@ -19,13 +25,13 @@ export class Snapshots {
     });
   }
 
-  #trees(roomNo: number): StateTrees {
+  #trees(roomNo: number, read: ReadPacks = listSnapshots.bind(null, this.#db)): StateTrees {
     // What one walk needs must stay at hand until the walk ends, however small the cache is.
     const held = new Map<number, NodePack>();
     return new StateTrees(
       (snapshotNo) => held.get(snapshotNo) ?? this.#packs.get(cacheKey(roomNo, snapshotNo)),
       async (snapshotNos) => {
-        for (const { snapshotNo, nodes } of await listSnapshots(this.#db, roomNo, snapshotNos)) {
+        for (const { snapshotNo, nodes } of await read(roomNo, snapshotNos)) {
           const pack = decodePack(snapshotNo, nodes);
           held.set(snapshotNo, pack);
           this.#packs.set(cacheKey(roomNo, snapshotNo), pack);
@@ -42,6 +48,18 @@ export class Snapshots {
   /** The event numbers of some keys in a snapshot, in their order; 0 for a key that it lacks. */
   getMany(roomNo: number, snapshotNo: number, keyNos: readonly number[]): Promise<number[]> {
     return this.#trees(roomNo).getMany(snapshotNo, keyNos);
+  }
+
+  /** The same for snapshots of many rooms at once: what must be read of all of them is read together, level by level. */
+  getAcross(
+    asks: readonly { readonly roomNo: number; readonly snapshotNo: number; readonly keyNos: readonly number[] }[],
+  ): Promise<number[][]> {
+    const reader = new PackReader(this.#db);
+    return Promise.all(
+      asks.map(({ roomNo, snapshotNo, keyNos }) =>
+        this.#trees(roomNo, (no, snapshotNos) => reader.read(no, snapshotNos)).getMany(snapshotNo, keyNos),
+      ),
+    );
   }
 
   /** A whole snapshot: key number → event number. */
@@ -69,5 +87,31 @@ export class Snapshots {
   /** Forgets snapshots whose write failed. */
   drop(roomNo: number, snapshotNos: Iterable<number>): void {
     for (const snapshotNo of snapshotNos) this.#packs.delete(cacheKey(roomNo, snapshotNo));
+  }
+}
+
+/** Gathers what walks in several rooms need next, and reads it in one query. */
+class PackReader {
+  readonly #db: Database;
+  #wanted: { readonly roomNo: number; readonly snapshotNo: number }[] = [];
+  #reading: Promise<Map<number, SnapshotRow[]>> | null = null;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  async read(roomNo: number, snapshotNos: readonly number[]): Promise<readonly SnapshotRow[]> {
+    for (const snapshotNo of snapshotNos) this.#wanted.push({ roomNo, snapshotNo });
+    this.#reading ??= this.#readAll();
+    return (await this.#reading).get(roomNo) ?? [];
+  }
+
+  async #readAll(): Promise<Map<number, SnapshotRow[]>> {
+    // All walks come to where they lack something before the turn ends.
+    await nextTurn();
+    const wanted = this.#wanted;
+    this.#wanted = [];
+    this.#reading = null;
+    return Map.groupBy(await listSnapshotsOfRooms(this.#db, wanted), (row) => row.roomNo);
   }
 }

@@ -15,6 +15,7 @@ import { setPublished } from '../storage/events.ts';
 import { type Aliases, roomInUse } from './aliases.ts';
 import type { Asker, Limits } from './asker.ts';
 import type { MemberProfile, Membership } from './membership.ts';
+import type { RoomRef } from './published-rooms.ts';
 import type { RoomDirectory } from './room-directory.ts';
 
 export type RoomCreationDeps = {
@@ -99,16 +100,19 @@ export class RoomCreation {
     const alias = wishes.aliasName === undefined ? null : aliases.fromLocalpart(wishes.aliasName);
     if (alias !== null) await aliases.checkForNewRoom(asker, alias);
     const drafts = await this.#drafts(asker, rules, wishes, invitees, alias);
+    let listed: RoomRef | null = null;
     try {
       const [create] = await rooms.create(rules, drafts, (room) => {
         const subject = { userId: asker.userId, roomId: room.roomId, aliases: alias === null ? [] : [alias] };
         // A room that may not be listed is made all the same, only unlisted.
         const isListed = wishes.visibility === 'public' && directory.mayPublish(subject);
+        if (isListed) listed = room;
         return [
           ...(alias === null ? [] : [aliases.statementFor(alias, room.roomNo, asker.userId)]),
           ...(isListed ? [setPublished(room.roomNo, true)] : []),
         ];
       });
+      if (listed !== null) directory.noteListed(listed);
       const { roomId } = create!.pdu;
       await this.#deps.onJoined(asker.userId, await rooms.get(roomId));
       return roomId;

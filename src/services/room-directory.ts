@@ -1,44 +1,29 @@
 /** The directory of published rooms: who lists them, and what it tells of each. */
 import type { Config } from '../config/config.ts';
-import { forbidden, invalidParam, notFound } from '../core/errors.ts';
+import { forbidden, notFound } from '../core/errors.ts';
 import type { RoomId, UserId } from '../core/ids.ts';
-import type { JsonObject } from '../core/json-value.ts';
 import { readPowerLevels } from '../core/power-levels.ts';
-import { shownContent } from '../rooms/client-view.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RoomReader } from '../rooms/read.ts';
+import type { RoomSummary } from '../rooms/room-facts.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Database } from '../storage/database.ts';
 import { findRoom, setPublished } from '../storage/events.ts';
-import {
-  countPublishedRooms,
-  listAliasesOfRoom,
-  listPublishedRooms,
-  type PublishedRow,
-} from '../storage/room-aliases.ts';
+import { listAliasesOfRoom } from '../storage/room-aliases.ts';
 import { compileAccessRules, type RuleSubject } from './aliases.ts';
 import type { Asker } from './asker.ts';
+import type { PublishedRooms, RoomRef } from './published-rooms.ts';
 
 export type RoomDirectoryDeps = {
   readonly db: Database;
   readonly rooms: Rooms;
   readonly reader: RoomReader;
+  readonly published: PublishedRooms;
   readonly config: Config['rooms'];
 };
 
 /** What the directory tells of a room, with the names of the wire. */
-export type PublicRoom = {
-  readonly room_id: RoomId;
-  readonly num_joined_members: number;
-  readonly world_readable: boolean;
-  readonly guest_can_join: boolean;
-  readonly join_rule: string;
-  readonly name?: string;
-  readonly topic?: string;
-  readonly canonical_alias?: string;
-  readonly avatar_url?: string;
-  readonly room_type?: string;
-};
+export type PublicRoom = Omit<RoomSummary, 'room_version' | 'encryption' | 'allowed_room_ids'>;
 
 export type DirectoryAsk = {
   readonly limit?: number;
@@ -48,6 +33,8 @@ export type DirectoryAsk = {
   readonly searchTerm?: string;
   /** Room types that are wanted; null stands for rooms without one. */
   readonly roomTypes?: readonly (string | null)[];
+  /** A network that the rooms must be on, as another one is bridged; null for our own. */
+  readonly network?: string | null;
 };
 
 export type DirectoryPage = {
@@ -59,19 +46,6 @@ export type DirectoryPage = {
 
 const PAGE_MAX = 500;
 const PAGE_DEFAULT = 100;
-/** How many rooms one search looks at before it gives what it found and where to go on. */
-const SCAN_MAX = 2000;
-/** The state that the directory reads of each room. */
-const SHOWN_STATE = [
-  'm.room.create',
-  'm.room.name',
-  'm.room.topic',
-  'm.room.canonical_alias',
-  'm.room.avatar',
-  'm.room.join_rules',
-  'm.room.guest_access',
-  'm.room.history_visibility',
-] as const;
 
 export class RoomDirectory {
   readonly #deps: RoomDirectoryDeps;
@@ -84,7 +58,12 @@ export class RoomDirectory {
 
   /** Whether the configuration lets a user list a room. */
   mayPublish(subject: RuleSubject): boolean {
-    return this.#mayPublish(subject);
+    return this.#deps.config.enableRoomListSearch && this.#mayPublish(subject);
+  }
+
+  /** Tells that a room was listed, or hidden, by a commit of somebody else. */
+  noteListed(room: RoomRef, isPublished = true): void {
+    this.#deps.published.note(room, isPublished);
   }
 
   /** Whether the directory lists a room. Throws 404 M_NOT_FOUND for an unknown one. */
@@ -96,17 +75,19 @@ export class RoomDirectory {
 
   /** Lists a room in the directory or hides it. Throws 404, and 403 where the user may not. */
   async setPublished(asker: Asker, roomId: RoomId, isPublished: boolean): Promise<void> {
-    const { db, rooms } = this.#deps;
+    const { db, rooms, config, published } = this.#deps;
     const live = await rooms.find(roomId);
     if (live === null) throw notFound('There is no such room.');
     if (!asker.isAdmin && !(await this.#isModerator(live, asker.userId))) {
       throw forbidden('Only moderators of the room may list it.');
     }
+    if (isPublished && !config.enableRoomListSearch) throw forbidden('This server has no room directory.');
     if (isPublished && !asker.isAdmin) {
       const aliases = await listAliasesOfRoom(db, live.roomNo);
-      if (!this.#mayPublish({ userId: asker.userId, roomId, aliases })) throw forbidden('You may not list this room.');
+      if (!this.mayPublish({ userId: asker.userId, roomId, aliases })) throw forbidden('You may not list this room.');
     }
     await db.commit([setPublished(live.roomNo, isPublished)]);
+    published.note(live, isPublished);
   }
 
   async #isModerator(live: LiveRoom, userId: UserId): Promise<boolean> {
@@ -121,76 +102,25 @@ export class RoomDirectory {
 
   /** A page of the directory, the largest rooms first; an empty one where the directory is switched off. */
   async page(ask: DirectoryAsk): Promise<DirectoryPage> {
-    const { db, config } = this.#deps;
-    if (!config.enableRoomListSearch) return { chunk: [], total_room_count_estimate: 0 };
-    const limit = Math.min(ask.limit === undefined || ask.limit <= 0 ? PAGE_DEFAULT : ask.limit, PAGE_MAX);
-    const start = parseToken(ask.since);
-    const total = await countPublishedRooms(db);
-    const chunk: PublicRoom[] = [];
-    let offset = start;
-    for (let scanned = 0; scanned < SCAN_MAX && chunk.length < limit; ) {
-      const rows = await listPublishedRooms(db, limit, offset);
-      const described = await Promise.all(rows.map((row) => this.#describe(row)));
-      for (const room of described) {
-        if (chunk.length === limit) break;
-        offset++;
-        if (matches(room, ask)) chunk.push(room);
-      }
-      scanned += rows.length;
-      if (rows.length < limit) break;
-    }
+    const { published, config } = this.#deps;
+    const isNetworkOfBridge = ask.network !== undefined && ask.network !== null;
+    if (!config.enableRoomListSearch || isNetworkOfBridge) return { chunk: [], total_room_count_estimate: 0 };
+    const page = await published.page({
+      limit: Math.min(ask.limit === undefined || ask.limit <= 0 ? PAGE_DEFAULT : ask.limit, PAGE_MAX),
+      since: ask.since === undefined || ask.since === '' ? null : ask.since,
+      searchTerm: ask.searchTerm ?? null,
+      roomTypes: ask.roomTypes ?? null,
+    });
     return {
-      chunk,
-      ...(offset < total ? { next_batch: `p${offset}` } : {}),
-      ...(start > 0 ? { prev_batch: `p${Math.max(0, start - limit)}` } : {}),
-      total_room_count_estimate: total,
-    };
-  }
-
-  async #describe({ roomId, joinedCount }: PublishedRow): Promise<PublicRoom> {
-    const { rooms, reader } = this.#deps;
-    const live = await rooms.get(roomId);
-    const events = await Promise.all(SHOWN_STATE.map((type) => reader.stateEvent(live, type, '')));
-    const contents = new Map(events.map((event, index) => [SHOWN_STATE[index], event && shownContent(event)]));
-    const text = (type: (typeof SHOWN_STATE)[number], key: string): string | undefined => {
-      const value = (contents.get(type) as JsonObject | null | undefined)?.[key];
-      return typeof value === 'string' && value !== '' ? value : undefined;
-    };
-    const optional = {
-      name: text('m.room.name', 'name'),
-      topic: text('m.room.topic', 'topic'),
-      canonical_alias: text('m.room.canonical_alias', 'alias'),
-      avatar_url: text('m.room.avatar', 'url'),
-      room_type: text('m.room.create', 'type'),
-    };
-    return {
-      room_id: roomId,
-      num_joined_members: joinedCount,
-      world_readable: text('m.room.history_visibility', 'history_visibility') === 'world_readable',
-      guest_can_join: text('m.room.guest_access', 'guest_access') === 'can_join',
-      join_rule: text('m.room.join_rules', 'join_rule') ?? 'invite',
-      ...withoutUndefined(optional),
+      chunk: page.rooms.map(shownToPublic),
+      ...(page.next === null ? {} : { next_batch: page.next }),
+      ...(page.previous === null ? {} : { prev_batch: page.previous }),
+      total_room_count_estimate: page.total,
     };
   }
 }
 
-type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-
-function withoutUndefined<T extends object>(values: T): Defined<T> {
-  // What is left out are just the keys whose value was undefined.
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Defined<T>;
-}
-
-function matches(room: PublicRoom, { searchTerm, roomTypes }: DirectoryAsk): boolean {
-  if (roomTypes !== undefined && !roomTypes.includes(room.room_type ?? null)) return false;
-  if (searchTerm === undefined || searchTerm === '') return true;
-  const wanted = searchTerm.toLowerCase();
-  return [room.name, room.topic, room.canonical_alias].some((text) => text?.toLowerCase().includes(wanted));
-}
-
-function parseToken(since: string | undefined): number {
-  if (since === undefined || since === '') return 0;
-  const digits = /^p(\d{1,9})$/.exec(since)?.[1];
-  if (digits === undefined) throw invalidParam('since: is not a token of this server.');
-  return Number(digits);
+function shownToPublic(summary: RoomSummary): PublicRoom {
+  const { room_version: _, encryption: __, allowed_room_ids: ___, ...shown } = summary;
+  return shown;
 }

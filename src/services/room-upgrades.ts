@@ -19,6 +19,8 @@ import { findRoom, setPublished } from '../storage/events.ts';
 import { moveAliases } from '../storage/room-aliases.ts';
 import { type Asker, type Limits, roomOfMember } from './asker.ts';
 import type { MemberProfile } from './membership.ts';
+import type { RoomRef } from './published-rooms.ts';
+import type { RoomDirectory } from './room-directory.ts';
 import type { RoomSuccession } from './room-succession.ts';
 import { closedLevels, successorLevels } from './upgraded-power-levels.ts';
 
@@ -27,6 +29,7 @@ export type RoomUpgradesDeps = {
   readonly rooms: Rooms;
   readonly reader: RoomReader;
   readonly succession: RoomSuccession;
+  readonly directory: RoomDirectory;
   readonly limits: Limits;
   readonly profileOf: (userId: UserId) => Promise<MemberProfile>;
   readonly log: Log;
@@ -66,7 +69,7 @@ export class RoomUpgrades {
     roomId: RoomId,
     wish: { readonly version: string; readonly additionalCreators: readonly UserId[] },
   ): Promise<RoomId> {
-    const { db, rooms, limits, succession } = this.#deps;
+    const { db, rooms, limits, succession, directory } = this.#deps;
     const rules = findRoomRules(wish.version);
     if (rules === undefined) {
       throw badRequest('M_UNSUPPORTED_ROOM_VERSION', `This server does not know the room version ${wish.version}.`);
@@ -80,10 +83,18 @@ export class RoomUpgrades {
     limits.spend('roomCreation', asker.userId);
     const { drafts, later } = await this.#successorDrafts(asker.userId, live, rules, wish.additionalCreators);
     const { isPublished } = (await findRoom(db, roomId))!;
-    const [create] = await rooms.create(rules, drafts, (room) => [
-      moveAliases(live.roomNo, room.roomNo),
-      ...(isPublished ? [setPublished(live.roomNo, false), setPublished(room.roomNo, true)] : []),
-    ]);
+    let successor: RoomRef | null = null;
+    const [create] = await rooms.create(rules, drafts, (room) => {
+      successor = room;
+      return [
+        moveAliases(live.roomNo, room.roomNo),
+        ...(isPublished ? [setPublished(live.roomNo, false), setPublished(room.roomNo, true)] : []),
+      ];
+    });
+    if (isPublished && successor !== null) {
+      directory.noteListed(live, false);
+      directory.noteListed(successor);
+    }
     const replacement = create!.pdu.roomId;
     for (let from = 0; from < later.length; from += BATCH)
       await rooms.send(replacement, later.slice(from, from + BATCH));

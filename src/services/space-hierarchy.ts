@@ -4,17 +4,13 @@
  */
 import { LRUCache } from 'lru-cache';
 import { forbidden, invalidParam } from '../core/errors.ts';
-import type { RoomId, UserId } from '../core/ids.ts';
+import { parseRoomId, type RoomId, type UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import type { Clock } from '../kit/clock.ts';
 import { atMost } from '../kit/lru-bound.ts';
 import type { Random } from '../kit/random.ts';
-import { shownContent } from '../rooms/client-view.ts';
-import type { EventStore } from '../rooms/event-store.ts';
-import type { LiveRoom } from '../rooms/live-room.ts';
-import type { Rooms } from '../rooms/rooms.ts';
-import type { StoredEvent } from '../rooms/stored-event.ts';
-import { mayKnow, type RoomSummaries, type RoomSummary } from './room-summaries.ts';
+import type { RoomFacts, RoomSummary, SpaceChild } from '../rooms/room-facts.ts';
+import type { RoomSummaries, SummaryReader } from './room-summaries.ts';
 
 export type HierarchyAsk = {
   readonly roomId: RoomId;
@@ -28,20 +24,27 @@ export type HierarchyAsk = {
 
 export type HierarchyRoom = RoomSummary & { readonly children_state: readonly JsonObject[] };
 
+/** A room that this server is not in, as another server tells of it; null where none does. */
+export type RemoteRooms = (
+  roomId: string,
+  via: readonly string[],
+) => Promise<{ readonly summary: RoomSummary; readonly children: readonly SpaceChild[] } | null>;
+
 export type HierarchyDeps = {
-  readonly rooms: Rooms;
-  readonly events: EventStore;
+  readonly facts: RoomFacts;
   readonly summaries: RoomSummaries;
+  readonly remote: RemoteRooms;
   readonly clock: Clock;
   readonly random: Random;
 };
 
-type Step = { readonly roomId: string; readonly depth: number };
+type Step = { readonly roomId: string; readonly depth: number; readonly via: readonly string[] };
 
 /** A walk that was stopped after a page. */
 type Walk = {
   readonly userId: UserId;
   readonly ask: Pick<HierarchyAsk, 'roomId' | 'suggestedOnly' | 'maxDepth'>;
+  /** The rooms to be looked at, the next one last. */
   readonly steps: readonly Step[];
   readonly seen: ReadonlySet<string>;
   readonly endsMs: number;
@@ -51,11 +54,13 @@ const LIMIT_DEFAULT = 50;
 const LIMIT_MAX = 1000;
 const WALKS_MAX = 1000;
 const WALK_LIFETIME_MS = 10 * 60_000;
-/** How many children of one space are looked at, and how many rooms in all: spaces can hold each other without end. */
+/** How many children of one space are told of, and how many rooms in all: spaces can hold each other without end. */
 const CHILDREN_MAX = 1000;
 const SEEN_MAX = 10_000;
 /** How many rooms one page looks at; many of them may be hidden or of other servers. */
 const LOOKED_AT_MAX = 2000;
+/** How many rooms are read at once. */
+const AHEAD = 100;
 const TOKEN_LENGTH = 24;
 
 export class SpaceHierarchy {
@@ -75,31 +80,28 @@ export class SpaceHierarchy {
     userId: UserId,
     ask: HierarchyAsk,
   ): Promise<{ readonly rooms: readonly HierarchyRoom[]; readonly next: string | null }> {
-    const { rooms, summaries } = this.#deps;
     const walk = ask.from === null ? null : this.#resume(userId, ask, ask.from);
-    const steps = [...(walk?.steps ?? [{ roomId: ask.roomId, depth: 0 }])];
+    const steps = [...(walk?.steps ?? [{ roomId: ask.roomId, depth: 0, via: [] }])];
     const seen = new Set(walk?.seen);
     const limit = Math.min(ask.limit ?? LIMIT_DEFAULT, LIMIT_MAX);
-    const reader = await summaries.readerOf(userId);
+    const ahead = new ReadAhead(this.#deps, userId);
     const found: HierarchyRoom[] = [];
     for (let lookedAt = 0; steps.length > 0 && found.length < limit && lookedAt < LOOKED_AT_MAX; lookedAt++) {
-      const step = steps.shift()!;
+      const step = steps.pop()!;
       if (seen.has(step.roomId) || seen.size >= SEEN_MAX) continue;
       seen.add(step.roomId);
-      // What state names need be no room ID; then there is no such room.
-      const live = await rooms.find(step.roomId as RoomId);
-      const [summary] = live === null ? [] : await summaries.describe([live]);
-      if (live === null || summary === undefined || !mayKnow(reader, live, summary)) {
-        // Rooms that only other servers know are not asked for yet.
+      const known = await ahead.read(step, steps);
+      if (known === null) {
         if (step.roomId === ask.roomId) throw forbidden('There is no such room, or you may not know of it.');
         continue;
       }
-      const children = summary.room_type === 'm.space' ? await this.#children(live, ask.suggestedOnly) : [];
-      found.push({ ...summary, children_state: children.map(strippedChild) });
+      const children = known.children.filter((child) => !ask.suggestedOnly || child.isSuggested).slice(0, CHILDREN_MAX);
+      found.push({ ...known.summary, children_state: children.map(({ stripped }) => stripped) });
       if (ask.maxDepth !== null && step.depth >= ask.maxDepth) continue;
-      steps.unshift(...children.map(({ pdu }) => ({ roomId: pdu.stateKey!, depth: step.depth + 1 })));
       // Those already seen would only make the list long.
-      if (steps.length > SEEN_MAX) steps.length = SEEN_MAX;
+      const next = children.filter(({ roomId }) => !seen.has(roomId)).map((child) => stepTo(child, step.depth + 1));
+      steps.push(...next.reverse());
+      if (steps.length > SEEN_MAX) steps.splice(0, steps.length - SEEN_MAX);
     }
     const isMore = steps.some(({ roomId }) => !seen.has(roomId)) && seen.size < SEEN_MAX;
     return { rooms: found, next: isMore ? this.#keep(userId, ask, steps, seen) : null };
@@ -125,41 +127,44 @@ export class SpaceHierarchy {
     if (!isSame) throw invalidParam('from: the token was made for another room, max_depth or suggested_only.');
     return walk;
   }
+}
 
-  /** The children of a space in the specification's order. A child without servers to go by is none. */
-  async #children(live: LiveRoom, suggestedOnly: boolean): Promise<StoredEvent[]> {
-    const eventNos: number[] = [];
-    for (const [keyNo, { type }] of live.keys.entries()) {
-      const eventNo = live.current[keyNo];
-      if (type === 'm.space.child' && eventNo !== undefined && eventNo > 0) eventNos.push(eventNo);
+type KnownRoom = { readonly summary: RoomSummary; readonly children: readonly SpaceChild[] };
+
+/** Reads the rooms of one page, some of the next ones together. */
+class ReadAhead {
+  readonly #deps: Pick<HierarchyDeps, 'facts' | 'remote'>;
+  readonly #reader: SummaryReader;
+  readonly #asked = new Set<string>();
+  readonly #known = new Map<string, KnownRoom>();
+
+  constructor({ facts, remote, summaries }: HierarchyDeps, userId: UserId) {
+    this.#deps = { facts, remote };
+    this.#reader = summaries.readerFor(userId);
+  }
+
+  /** The room of a step; null where there is none that the user may know of. `following` are the steps behind it. */
+  async read(step: Step, following: readonly Step[]): Promise<KnownRoom | null> {
+    if (!this.#asked.has(step.roomId)) await this.#readNext(step, following);
+    return this.#known.get(step.roomId) ?? this.#deps.remote(step.roomId, step.via);
+  }
+
+  async #readNext(step: Step, following: readonly Step[]): Promise<void> {
+    const roomIds: RoomId[] = [];
+    for (const { roomId } of [step, ...following.slice(-AHEAD).reverse()]) {
+      if (this.#asked.has(roomId)) continue;
+      this.#asked.add(roomId);
+      // What state names need be no room ID; then there is no such room.
+      const parsed = parseRoomId(roomId);
+      if (parsed !== null) roomIds.push(parsed);
     }
-    const events = await this.#deps.events.list(eventNos);
-    return events
-      .filter((event) => {
-        const content = shownContent(event);
-        return Array.isArray(content['via']) && (!suggestedOnly || content['suggested'] === true);
-      })
-      .toSorted(compareChildren)
-      .slice(0, CHILDREN_MAX);
+    const summaries = await this.#reader.read(roomIds);
+    const spaces = [...summaries].flatMap(([roomId, { room_type: type }]) => (type === 'm.space' ? [roomId] : []));
+    const children = await this.#deps.facts.children(spaces);
+    for (const [roomId, summary] of summaries) {
+      this.#known.set(roomId, { summary, children: children.get(roomId) ?? [] });
+    }
   }
 }
 
-const ORDER = /^[\x20-\x7e]{1,50}$/;
-
-function orderOf(event: StoredEvent): string | null {
-  const { order } = shownContent(event);
-  return typeof order === 'string' && ORDER.test(order) ? order : null;
-}
-
-/** By `order`, those without one last; then by time; then by room ID. */
-function compareChildren(one: StoredEvent, other: StoredEvent): number {
-  const [a, b] = [orderOf(one), orderOf(other)];
-  if (a !== b) return a === null ? 1 : b === null ? -1 : a < b ? -1 : 1;
-  const time = one.pdu.originServerTs - other.pdu.originServerTs;
-  return time !== 0 ? time : one.pdu.stateKey! < other.pdu.stateKey! ? -1 : 1;
-}
-
-function strippedChild(event: StoredEvent): JsonObject {
-  const { type, stateKey, sender, originServerTs } = event.pdu;
-  return { type, state_key: stateKey, sender, content: shownContent(event), origin_server_ts: originServerTs };
-}
+const stepTo = ({ roomId, via }: SpaceChild, depth: number): Step => ({ roomId, depth, via });

@@ -252,6 +252,13 @@ export async function findRoom(db: Reader, roomId: string): Promise<RoomRow | un
   return row && toRoom(row);
 }
 
+export async function listRoomsById(db: Reader, roomIds: readonly string[]): Promise<RoomRow[]> {
+  const rows = await db.all<RoomColumns>(
+    sql`select room_no, room_id, version, is_published from rooms where room_id ${anyOf(roomIds)}`,
+  );
+  return rows.map(toRoom);
+}
+
 export async function listRoomsByNumber(db: Reader, roomNos: readonly number[]): Promise<RoomRow[]> {
   const rows = await db.all<RoomColumns>(
     sql`select room_no, room_id, version, is_published from rooms where room_no ${anyOf(roomNos)}`,

@@ -50,23 +50,16 @@ export async function listAliasesOfRoom(db: Reader, roomNo: number): Promise<Roo
   return rows.map((row) => row.room_alias as RoomAlias);
 }
 
-export type PublishedRow = { readonly roomNo: number; readonly roomId: RoomId; readonly joinedCount: number };
-
-/** The rooms of the directory, the largest first. Served by rooms_published. */
-export async function listPublishedRooms(db: Reader, limit: number, offset: number): Promise<PublishedRow[]> {
-  const rows = await db.all<{ room_no: number; room_id: string; joined: number }>(
-    sql`select rooms.room_no, rooms.room_id, count(memberships.user_id) as joined from rooms
-        left join memberships on memberships.room_no = rooms.room_no and memberships.membership = 'join'
-        where rooms.is_published = 1 group by rooms.room_no, rooms.room_id
-        order by joined desc, rooms.room_no limit ${limit} offset ${offset}`,
+/** Rooms that the directory lists, those known longest first, at most `limit` with a number above `after`. Served by rooms_published. */
+export async function listPublishedRooms(
+  db: Reader,
+  after: number,
+  limit: number,
+): Promise<{ roomNo: number; roomId: RoomId }[]> {
+  const rows = await db.all<{ room_no: number; room_id: string }>(
+    sql`select room_no, room_id from rooms where is_published = 1 and room_no > ${after} order by room_no limit ${limit}`,
   );
-  return rows.map((row) => ({ roomNo: row.room_no, roomId: row.room_id as RoomId, joinedCount: row.joined }));
-}
-
-/** How many rooms the directory lists. Served by rooms_published. */
-export async function countPublishedRooms(db: Reader): Promise<number> {
-  const row = await db.first<{ total: number }>(sql`select count(*) as total from rooms where is_published = 1`);
-  return row?.total ?? 0;
+  return rows.map((row) => ({ roomNo: row.room_no, roomId: row.room_id as RoomId }));
 }
 
 /** The IDs of the rooms that a user is in, the ones joined longest ago first. Served by memberships_by_user. */

@@ -1,7 +1,7 @@
 /** State keys, snapshots and memberships. Each query is served by the table's primary key unless it says otherwise. */
 import type { UserId } from '../core/ids.ts';
 import type { Reader } from './database.ts';
-import { anyOf, type Statement, sql } from './sql.ts';
+import { anyOf, RowList, type Statement, sql } from './sql.ts';
 
 export type StateKeyRow = { readonly keyNo: number; readonly type: string; readonly stateKey: string };
 
@@ -10,6 +10,72 @@ export async function listStateKeys(db: Reader, roomNo: number): Promise<StateKe
     sql`select key_no, type, state_key from state_keys where room_no = ${roomNo}`,
   );
   return rows.map((row) => ({ keyNo: row.key_no, type: row.type, stateKey: row.state_key }));
+}
+
+type KeyOfRoomColumns = { room_no: number; key_no: number; type: string };
+
+/** The keys of some types with an empty state key, in several rooms. */
+export async function listPlainKeysOfRooms(
+  db: Reader,
+  roomNos: readonly number[],
+  types: readonly string[],
+): Promise<{ roomNo: number; keyNo: number; type: string }[]> {
+  const rows = await db.all<KeyOfRoomColumns>(
+    sql`select room_no, key_no, type from state_keys
+        where room_no ${anyOf(roomNos)} and type ${anyOf(types)} and state_key = ''`,
+  );
+  return rows.map((row) => ({ roomNo: row.room_no, keyNo: row.key_no, type: row.type }));
+}
+
+/** The keys of one type in several rooms, at most so many of each room, the oldest first. */
+export async function listKeysOfType(
+  db: Reader,
+  roomNos: readonly number[],
+  type: string,
+  limit: number,
+): Promise<{ roomNo: number; keyNo: number; type: string }[]> {
+  const rows = await db.all<KeyOfRoomColumns>(
+    sql`select room_no, key_no, type from
+          (select room_no, key_no, type, row_number() over (partition by room_no order by key_no) as rank
+           from state_keys where room_no ${anyOf(roomNos)} and type = ${type}) ranked
+        where rank <= ${limit}`,
+  );
+  return rows.map((row) => ({ roomNo: row.room_no, keyNo: row.key_no, type: row.type }));
+}
+
+/** The tips of several rooms, by the snapshots after them. */
+export async function listTipSnapshots(
+  db: Reader,
+  roomNos: readonly number[],
+): Promise<{ roomNo: number; snapshotNo: number | null }[]> {
+  const rows = await db.all<{ room_no: number; snapshot_no: number | null }>(
+    sql`select forward_extremities.room_no, events.snapshot_no from forward_extremities join events using (event_no)
+        where forward_extremities.room_no ${anyOf(roomNos)}`,
+  );
+  return rows.map((row) => ({ roomNo: row.room_no, snapshotNo: row.snapshot_no }));
+}
+
+/** How many are joined to each of several rooms; rooms that nobody is in are left out. */
+export async function countJoinedOfRooms(db: Reader, roomNos: readonly number[]): Promise<Map<number, number>> {
+  const rows = await db.all<{ room_no: number; joined: number }>(
+    sql`select room_no, count(*) as joined from memberships
+        where room_no ${anyOf(roomNos)} and membership = 'join' group by room_no`,
+  );
+  return new Map(rows.map((row) => [row.room_no, row.joined]));
+}
+
+/** What a user is in each of several rooms. Served by the primary keys of rooms and memberships. */
+export async function listMembershipsIn(
+  db: Reader,
+  userId: UserId,
+  roomIds: readonly string[],
+): Promise<Map<string, Membership>> {
+  const rows = await db.all<{ room_id: string; membership: string }>(
+    sql`select rooms.room_id, memberships.membership from rooms
+        join memberships on memberships.room_no = rooms.room_no and memberships.user_id = ${userId}
+        where rooms.room_id ${anyOf(roomIds)}`,
+  );
+  return new Map(rows.map((row) => [row.room_id, row.membership as Membership]));
 }
 
 export function insertStateKey(roomNo: number, key: StateKeyRow): Statement {
@@ -31,6 +97,28 @@ export async function listSnapshots(
         where room_no = ${roomNo} and snapshot_no ${anyOf(snapshotNos)}`,
   );
   return rows.map((row) => ({ snapshotNo: row.snapshot_no, nodes: row.nodes }));
+}
+
+export type SnapshotRow = { readonly roomNo: number; readonly snapshotNo: number; readonly nodes: Uint8Array };
+
+/** Snapshots of several rooms. */
+export async function listSnapshotsOfRooms(
+  db: Reader,
+  wanted: readonly { readonly roomNo: number; readonly snapshotNo: number }[],
+): Promise<SnapshotRow[]> {
+  if (wanted.length === 0) return [];
+  const pairs = new RowList(
+    ['number', 'number'],
+    wanted.map(({ roomNo, snapshotNo }) => [roomNo, snapshotNo]),
+    db.dialect,
+  );
+  // A cross join keeps SQLite to this order: first what is wanted, then a row by its key.
+  const rows = await db.all<{ room_no: number; snapshot_no: number; nodes: Uint8Array }>(
+    sql`with wanted (room_no, snapshot_no) as (${pairs})
+        select stored.room_no, stored.snapshot_no, stored.nodes from wanted cross join state_snapshots stored
+        where stored.room_no = wanted.room_no and stored.snapshot_no = wanted.snapshot_no`,
+  );
+  return rows.map((row) => ({ roomNo: row.room_no, snapshotNo: row.snapshot_no, nodes: row.nodes }));
 }
 
 /** The newest snapshot number of a room; 0 where there is none. */

@@ -31,6 +31,8 @@ export type Change = {
   readonly about: UserId | null;
   /** Who should wake up. Read at once, never kept. */
   readonly users: ReadonlySet<UserId> | readonly UserId[];
+  /** Of events: whether the room's current state is another one since, or says something else. */
+  readonly changesState?: boolean;
   /** Whole groups that should wake up besides: all who are in some rooms are never put into one set. */
   readonly alsoIn?: readonly ReadonlySet<UserId>[];
 };

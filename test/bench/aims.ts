@@ -73,6 +73,14 @@ export const AIMS = {
   context: { id: 'context', title: '/context, 20 events', cpuMs: 1, others: ['9.5', '8.5', '7'] },
   search: { id: 'search', title: 'search in 100,000 messages', cpuMs: 20, others: ['', '', ''] },
   'search-users': { id: 'search-users', title: 'search among 1,000 users', cpuMs: 5, others: ['', '', ''] },
+  'public-rooms': { id: 'public-rooms', title: '/publicRooms, 100 of 10,000', cpuMs: 2, others: ['', '', ''] },
+  'public-rooms-search': {
+    id: 'public-rooms-search',
+    title: 'search in 10,000 public rooms',
+    cpuMs: 2,
+    others: ['', '', ''],
+  },
+  hierarchy: { id: 'hierarchy', title: 'hierarchy of 500 rooms', cpuMs: 30, others: ['', '', ''] },
   'message-disk': {
     id: 'message-disk',
     title: 'disk for a message',

@@ -135,6 +135,18 @@ export class BenchUser {
     await this.raw('POST', '/user_directory/search', { search_term: term });
   }
 
+  /** A page of the room directory, or of what a search in it finds. */
+  async publicRooms(ask: object): Promise<{ next: string | null }> {
+    const next = (await this.#json('POST', '/publicRooms', ask))['next_batch'];
+    return { next: typeof next === 'string' ? next : null };
+  }
+
+  /** The first page of what is in a space. */
+  async hierarchy(roomId: string, limit: number): Promise<void> {
+    const path = `/_matrix/client/v1/rooms/${encodeURIComponent(roomId)}/hierarchy?limit=${limit}`;
+    await this.#connection.text('GET', path, this.#token);
+  }
+
   async context(roomId: string, eventId: string, limit: number): Promise<void> {
     await this.raw('GET', `/rooms/${encodeURIComponent(roomId)}/context/${encodeURIComponent(eventId)}?limit=${limit}`);
   }

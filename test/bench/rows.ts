@@ -2,38 +2,10 @@
 
 import type { AimId } from './aims.ts';
 import type { BenchUser } from './client.ts';
-import { type Figure, type Meter, quantile } from './meter.ts';
+import { type Figure, quantile } from './meter.ts';
+import { hierarchy, publicRooms } from './room-rows.ts';
+import { inParallel, limitMs, type Row, range, type Scene, scaled } from './scene.ts';
 import { wordsOfSeed } from './words.ts';
-
-/** What a row works with. */
-export type Scene = {
-  readonly meter: Meter;
-  /** How much of the full work is done, up to 1. */
-  readonly scale: number;
-  /** New users that nobody else has. */
-  newUsers(count: number): Promise<BenchUser[]>;
-  /** Bytes of the server's data; null where they cannot be seen. */
-  diskBytes(): Promise<number | null>;
-  /** Keeps a result. */
-  note(id: AimId, value: Figure | number): void;
-};
-
-export type Row = { readonly name: string; run(scene: Scene): Promise<void> };
-
-/** Runs all jobs, some at a time: scenes are set faster so. */
-export async function inParallel<T>(
-  jobs: readonly T[],
-  width: number,
-  work: (job: T) => Promise<unknown>,
-): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < jobs.length) await work(jobs[next++]!);
-  };
-  await Promise.all(Array.from({ length: width }, worker));
-}
-
-const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
 /** A room that its first user makes and all others join. */
 async function roomOf(users: readonly BenchUser[], messages = 0): Promise<string> {
@@ -43,9 +15,6 @@ async function roomOf(users: readonly BenchUser[], messages = 0): Promise<string
   for (const index of range(messages)) await users[index % users.length]!.say(roomId);
   return roomId;
 }
-
-const scaled = (count: number, { scale }: Scene): number => Math.max(10, Math.round(count * scale));
-const limitMs = (seconds: number, { scale }: Scene): number => 1000 * Math.max(1.5, seconds * scale);
 
 const sending: Row = {
   name: 'send',
@@ -345,5 +314,7 @@ export const ROWS: readonly Row[] = [
     bigRoom,
     history,
     searching,
+    publicRooms,
+    hierarchy,
   ],
 ];

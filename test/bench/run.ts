@@ -13,7 +13,8 @@ import { postgresBytes, sqliteDirectoryBytes } from './disk.ts';
 import { type Figure, Meter, quantile } from './meter.ts';
 import { pssBytesOf } from './process-tree.ts';
 import { type DatabaseKind, markdownTable, textTable, writeTable } from './report.ts';
-import { inParallel, ROWS, type Scene } from './rows.ts';
+import { ROWS } from './rows.ts';
+import { inParallel, type Scene } from './scene.ts';
 
 const USAGE = `node test/bench/run.ts [options]
   --url URL            measure the server there, instead of starting our own; then also
@@ -45,7 +46,11 @@ type Target = {
 async function ownServer(kind: DatabaseKind): Promise<Target> {
   const postgres: TestPostgres | null = kind === 'postgres' ? await startPostgres({ durable: true }) : null;
   const database: TestDatabase | undefined = await postgres?.createDatabase('bench');
-  const server = await Homeserver.prepare(database === undefined ? {} : { postgres: database });
+  const server = await Homeserver.prepare({
+    ...(database === undefined ? {} : { postgres: database }),
+    // Rooms that anybody may list.
+    config: { room_list_publication_rules: [{ action: 'allow' }] },
+  });
   const remove = async (): Promise<void> => {
     await server.remove();
     await postgres?.stop();

@@ -49,7 +49,96 @@ forEachDatabase((database) => {
     assert.equal(first.chunk[0].room_id, large.id);
     assert.equal(second.chunk[0].room_id, small.id);
     assert.equal(second.next_batch, undefined);
-    assert.equal(second.prev_batch, 'p0');
+    const back = succeeded(await bob.get('/v3/publicRooms', { limit: 1, since: second.prev_batch }));
+    assert.deepEqual(back.chunk, first.chunk);
+    assert.equal(back.prev_batch, undefined);
+    assert.equal(first.prev_batch, undefined);
+  });
+
+  test('a page goes on from where the last one ended, though rooms before it come, go and grow', async (t) => {
+    const server = await testServer(t, { database, config: anybodyMayPublish });
+    const [alice, bob] = [await server.user('alice'), await server.user('bob')];
+    const rooms: TestRoom[] = [];
+    for (let number = 0; number < 5; number++) rooms.push(await alice.createRoom({ visibility: 'public' }));
+    const page = async (since?: string): Promise<{ ids: string[]; next: string; back: string }> => {
+      const reply = succeeded(
+        await bob.get('/v3/publicRooms', { limit: 2, ...(since === undefined ? {} : { since }) }),
+      );
+      const ids = reply.chunk.map((room: { room_id: string }) => room.room_id);
+      return { ids, next: reply.next_batch, back: reply.prev_batch };
+    };
+    const ids = rooms.map(({ id }) => id);
+
+    const first = await page();
+    await bob.join(rooms[4]!);
+    succeeded(await alice.put(listPath(rooms[0]!), { visibility: 'private' }));
+    succeeded(await alice.put(listPath(rooms[1]!), { visibility: 'private' }));
+    const second = await page(first.next);
+    const back = await page(second.back);
+
+    assert.deepEqual(first.ids, ids.slice(0, 2));
+    assert.deepEqual(second.ids, ids.slice(2, 4));
+    assert.equal(second.next, undefined);
+    assert.deepEqual(back.ids, [ids[4]]);
+    assert.equal(back.back, undefined);
+  });
+
+  test('the directory tells of rooms as they are: changed, redacted, left, and after a restart', async (t) => {
+    const server = await testServer(t, { database, config: anybodyMayPublish });
+    const [alice, bob] = [await server.user('alice'), await server.user('bob')];
+    const room = await alice.createRoom({ visibility: 'public', name: 'Old' });
+    const listed = async () => {
+      const [found] = succeeded(await alice.get('/v3/publicRooms')).chunk;
+      return [found.name, found.topic, found.num_joined_members];
+    };
+
+    const seen = [await listed()];
+    await alice.setState(room, 'm.room.name', { name: 'New' });
+    const topicId = await alice.setState(room, 'm.room.topic', { topic: 'x'.repeat(3000) });
+    await bob.join(room);
+    seen.push(await listed());
+    const longFound = succeeded(await alice.post('/v3/publicRooms', { filter: { generic_search_term: 'xx' } }));
+    succeeded(await alice.put(`/v3/rooms/${encodeURIComponent(room.id)}/redact/${encodeURIComponent(topicId)}/1`, {}));
+    succeeded(await bob.post(`/v3/rooms/${encodeURIComponent(room.id)}/leave`, {}));
+    seen.push(await listed());
+    await server.stop();
+    await server.start();
+    seen.push(await listed());
+
+    assert.deepEqual(seen, [
+      ['Old', undefined, 1],
+      ['New', 'x'.repeat(3000), 2],
+      ['New', undefined, 1],
+      ['New', undefined, 1],
+    ]);
+    assert.equal(longFound.chunk.length, 1);
+  });
+
+  test('rooms of bridged networks are none yet, and a network is not asked for together with all', async (t) => {
+    const server = await testServer(t, { database, config: anybodyMayPublish });
+    const alice = await server.user('alice');
+    await alice.createRoom({ visibility: 'public' });
+
+    const bridged = succeeded(await alice.post('/v3/publicRooms', { third_party_instance_id: 'irc' }));
+    const all = succeeded(await alice.post('/v3/publicRooms', { include_all_networks: true }));
+    const both = await alice.post('/v3/publicRooms', { include_all_networks: true, third_party_instance_id: 'irc' });
+
+    assert.deepEqual(bridged.chunk, []);
+    assert.equal(all.chunk.length, 1);
+    assert.deepEqual([both.status, both.body.errcode], [400, 'M_INVALID_PARAM']);
+  });
+
+  test('a directory that is switched off lists nothing, and nobody publishes in it', async (t) => {
+    const rooms = { ...anybodyMayPublish.rooms, enableRoomListSearch: false };
+    const server = await testServer(t, { database, config: { rooms } });
+    const alice = await server.user('alice');
+    const room = await alice.createRoom({ visibility: 'public' });
+
+    const refused = await alice.put(listPath(room), { visibility: 'public' });
+
+    assert.equal(refused.status, 403);
+    assert.equal(succeeded(await server.get(listPath(room))).visibility, 'private');
+    assert.deepEqual(succeeded(await alice.get('/v3/publicRooms')), { chunk: [], total_room_count_estimate: 0 });
   });
 
   test('the directory is searched by words and by room type', async (t) => {

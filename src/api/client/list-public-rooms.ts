@@ -1,6 +1,6 @@
 /** Spec module "Listing rooms": the directory of published rooms. */
 import type { Config } from '../../config/config.ts';
-import { missingToken, notFound } from '../../core/errors.ts';
+import { invalidParam, missingToken, notFound } from '../../core/errors.ts';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import {
   anyObject,
@@ -104,8 +104,12 @@ export const listPublicRoomsEndpoints = ({
       reply: page,
       handler({ query, body }) {
         refuseOthers(query.server);
-        const { limit, since, filter } = body;
+        const { limit, since, filter, include_all_networks: allNetworks, third_party_instance_id: network } = body;
+        if (allNetworks === true && network != null) {
+          throw invalidParam('third_party_instance_id: cannot be asked for together with include_all_networks.');
+        }
         return roomDirectory.page({
+          network: network ?? null,
           ...(limit == null ? {} : { limit }),
           ...(since == null ? {} : { since }),
           ...(filter?.generic_search_term == null ? {} : { searchTerm: filter.generic_search_term }),

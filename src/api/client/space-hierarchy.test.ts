@@ -37,7 +37,11 @@ forEachDatabase((database) => {
     const all = succeeded(await ask(alice, root));
     const shallow = succeeded(await ask(alice, root, { max_depth: 1 }));
     const suggested = succeeded(await ask(alice, root, { suggested_only: true }));
+    await server.stop();
+    await server.start();
+    const readFromDisk = succeeded(await ask(alice, root));
 
+    assert.deepEqual(readFromDisk, all);
     assert.deepEqual(namesOf(all), ['root', 'first', 'inner', 'deep', 'suggested', 'late']);
     assert.deepEqual(namesOf(shallow), ['root', 'first', 'inner', 'suggested', 'late']);
     assert.deepEqual(namesOf(suggested), ['root', 'suggested']);
@@ -76,6 +80,26 @@ forEachDatabase((database) => {
     clock.advance(600_000);
     refused.push(await ask(alice, root, { from: token }));
     for (const { status, body } of refused) assert.deepEqual([status, body.errcode], [400, 'M_INVALID_PARAM']);
+  });
+
+  test('what changes in a space is seen at once: children, names, members', async (t) => {
+    const server = await testServer(t, { database });
+    const [alice, bob] = [await server.user('alice'), await server.user('bob')];
+    const root = await spaceOf(alice, 'root');
+    const room = await alice.createRoom({ name: 'before', preset: 'public_chat' });
+    const seen = async () =>
+      succeeded(await ask(alice, root)).rooms.map((each: Json) => `${each.name} ${each.num_joined_members}`);
+
+    const states = [await seen()];
+    const childId = await addChild(alice, root, room.id);
+    states.push(await seen());
+    await alice.setState(room, 'm.room.name', { name: 'after' });
+    await bob.join(room);
+    states.push(await seen());
+    succeeded(await alice.put(`/v3/rooms/${encodeURIComponent(root.id)}/redact/${encodeURIComponent(childId)}/1`, {}));
+    states.push(await seen());
+
+    assert.deepEqual(states, [['root 1'], ['root 1', 'before 1'], ['root 1', 'after 2'], ['root 1']]);
   });
 
   test('rooms that one may not know of are left out, and a root that one may not know of is refused', async (t) => {
