@@ -170,6 +170,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     serverName,
     passwords,
     devices,
+    accessTokens,
     limiter,
     isOpen: registrationConfig.isOpen && missingProofs(config).length === 0,
     allowsGuests: registrationConfig.allowGuests,

@@ -82,6 +82,11 @@ export class Accounts {
     return user;
   }
 
+  /** Refuses what may not become a password: throws as `Passwords.checkNew` does. */
+  checkNewPassword(password: string): void {
+    this.#deps.passwords.checkNew(password);
+  }
+
   /**
    * Sets a password.
    *

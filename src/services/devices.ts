@@ -14,6 +14,7 @@ import {
   listDevices,
   renameDevice,
 } from '../storage/devices.ts';
+import { deleteShortTokensOfUser } from '../storage/short-tokens.ts';
 import type { Statement } from '../storage/sql.ts';
 import type { AccessTokens } from './access-tokens.ts';
 
@@ -113,11 +114,18 @@ export class Devices {
     this.#deps.accessTokens.forget(userId);
   }
 
-  /** Logs a user out everywhere, or everywhere but on the device that asks. */
+  /**
+   * Logs a user out everywhere, or everywhere but on the device that asks. Tokens that would log the user in once more, or
+   * speak for the user, end with it (threat D6).
+   */
   async deleteAll(userId: UserId, except: { deviceId: string | null; tokenId: number } | null = null): Promise<void> {
     const devices = await this.list(userId);
     const deviceIds = devices.map((device) => device.deviceId).filter((deviceId) => deviceId !== except?.deviceId);
-    await this.#deps.db.commit([deleteTokensOfUser(userId, except?.tokenId ?? null), deleteDevices(userId, deviceIds)]);
+    await this.#deps.db.commit([
+      deleteTokensOfUser(userId, except?.tokenId ?? null),
+      deleteDevices(userId, deviceIds),
+      deleteShortTokensOfUser(userId),
+    ]);
     this.#deps.accessTokens.forget(userId);
   }
 

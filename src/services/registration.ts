@@ -2,13 +2,17 @@
  * New accounts: who may have which name, and what an account begins with.
  * Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#account-registration
  */
-import { badRequest, forbidden, MatrixError } from '../core/errors.ts';
+import { badRequest, forbidden, MatrixError, missingParam } from '../core/errors.ts';
 import { isValidLocalpart, isValidLocalUserId, localpartOf, type ServerName, type UserId } from '../core/ids.ts';
+import type { RequestFacts } from '../http/endpoint.ts';
+import type { Guard } from '../http/guard.ts';
 import { ipKey, type RateLimiter } from '../http/limits.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
-import { insertUser, listUsersIgnoringCase } from '../storage/accounts.ts';
+import { insertUser, listUsersIgnoringCase, upgradeGuest } from '../storage/accounts.ts';
 import { type Database, UniqueViolation } from '../storage/database.ts';
+import { deleteDevices, deleteTokensOfUser } from '../storage/devices.ts';
+import { upsertPolicyConsent } from '../storage/policy-consents.ts';
 import { insertFirstProfile } from '../storage/profiles.ts';
 import type { Statement } from '../storage/sql.ts';
 import { upsertUserChange } from '../storage/user-directory.ts';
@@ -24,6 +28,7 @@ export type RegistrationDeps = {
   readonly serverName: ServerName;
   readonly passwords: Passwords;
   readonly devices: Devices;
+  readonly accessTokens: Guard & { forget(userId: UserId): void };
   readonly limiter: RateLimiter;
   /** Whether people may register themselves. */
   readonly isOpen: boolean;
@@ -41,6 +46,10 @@ export type NewAccount = {
   readonly displayName?: string;
   readonly isAdmin?: boolean;
   readonly userType?: string | null;
+  /** The guest who becomes this user, as `guestOf` gave it; no other guest, and no other name. */
+  readonly guest?: UserId | null;
+  /** The version of the policies that was agreed to, where that was asked. */
+  readonly agreedPolicies?: string | null;
   /** null where the account shall not be logged in. */
   readonly device: DeviceWish | null;
   /** Where somebody registers from; null where an admin does, whom no limit holds back. */
@@ -83,6 +92,32 @@ export class Registration {
     else await this.checkName(wanted);
   }
 
+  /** Refuses what may not become a password: throws as `Passwords.checkNew` does. */
+  checkPassword(password: string): void {
+    this.#deps.passwords.checkNew(password);
+  }
+
+  /**
+   * The guest whom an access token belongs to, and who wants to become a user of the same name.
+   *
+   * @throws MatrixError 400 M_MISSING_PARAM where no name is given, 403 where it is not the guest's, or the token is of
+   *   nobody or of a user
+   */
+  async guestOf(token: string, wanted: string | null, request: RequestFacts): Promise<UserId> {
+    const facts = { name: 'register', allowsLocked: false };
+    let requester: Awaited<ReturnType<Guard['identify']>> | null;
+    try {
+      requester = await this.#deps.accessTokens.identify(token, request, facts);
+    } catch (error) {
+      if (!(error instanceof MatrixError)) throw error;
+      requester = null;
+    }
+    if (requester?.isGuest !== true) throw forbidden('The guest access token is not one of a guest.');
+    if (wanted === null) throw missingParam('To become a user, a guest gives its own user name.');
+    if (wanted !== localpartOf(requester.userId)) throw forbidden('A guest becomes the user of its own name only.');
+    return requester.userId;
+  }
+
   #userIdOf(wanted: string): UserId {
     const { serverName, mayLocalpartBeginWithUnderscore } = this.#deps;
     // Only A to Z: what else folds to a letter, such as the Kelvin sign, is a lookalike (threat D12).
@@ -104,7 +139,7 @@ export class Registration {
   }
 
   /**
-   * Makes an account.
+   * Makes an account, or a user of a guest.
    *
    * @throws MatrixError 400 where the name is taken or wrong, or the password may not become one; 429
    */
@@ -112,17 +147,22 @@ export class Registration {
     const { random, passwords, limiter, defaultUserType } = this.#deps;
     if (account.ip !== null) limiter.spend('registration', ipKey(account.ip));
     const localpart = account.localpart ?? `u${random.text(MADE_UP_LENGTH).toLowerCase()}`;
-    const userId = await this.checkName(localpart);
+    const userId = account.guest ?? (await this.checkName(localpart));
     if (account.password !== null) passwords.checkNew(account.password);
     const passwordHash = account.password === null ? null : await passwords.hash(account.password);
-    const displayName = account.displayName ?? localpartOf(userId);
-    return this.#insert(userId, account.device, {
+    const { agreedPolicies = null } = account;
+    const nowMs = this.#deps.clock.now();
+    const fields = {
       passwordHash,
-      isAdmin: account.isAdmin ?? false,
-      isGuest: false,
       userType: account.userType ?? defaultUserType,
-      also: [insertFirstProfile(userId, displayName)],
-    });
+      also: [
+        insertFirstProfile(userId, account.displayName ?? localpartOf(userId)),
+        ...(agreedPolicies === null ? [] : [upsertPolicyConsent(userId, agreedPolicies, nowMs)]),
+      ],
+    };
+    return account.guest === undefined || account.guest === null
+      ? this.#insert(userId, account.device, { ...fields, isAdmin: account.isAdmin ?? false, isGuest: false })
+      : this.#upgrade(userId, account.device, fields);
   }
 
   /**
@@ -182,6 +222,38 @@ export class Registration {
       if (error instanceof UniqueViolation) throw userInUse();
       throw error;
     }
+    return { userId, session: opened?.session ?? null };
+  }
+
+  /** What the guest was logged in with ends: it was given to whoever asked. */
+  async #upgrade(
+    userId: UserId,
+    device: DeviceWish | null,
+    account: { passwordHash: string | null; userType: string | null; also: readonly Statement[] },
+  ): Promise<{ userId: UserId; session: Session | null }> {
+    const { db, stream, devices, accessTokens } = this.#deps;
+    const opened = device === null ? null : devices.prepare(userId, device);
+    const old = (await devices.list(userId)).map(({ deviceId }) => deviceId);
+    const position = stream.issue();
+    try {
+      await db.write(async (tx) => {
+        // Two asked at one time, or the account was closed meanwhile.
+        if ((await tx.run(upgradeGuest(userId, account))) === 0) throw userInUse();
+        const statements = [
+          deleteTokensOfUser(userId, null),
+          deleteDevices(userId, old),
+          ...account.also,
+          upsertUserChange(userId, position),
+          ...(opened?.statements ?? []),
+        ];
+        for (const statement of statements) await tx.run(statement);
+      });
+    } catch (error) {
+      stream.release(position);
+      throw error;
+    }
+    stream.publish({ kind: 'profile', roomNo: null, about: userId, users: [], position });
+    accessTokens.forget(userId);
     return { userId, session: opened?.session ?? null };
   }
 }

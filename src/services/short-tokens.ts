@@ -12,12 +12,15 @@ import {
   deleteShortTokensBefore,
   findShortToken,
   insertShortToken,
+  keepNewestShortTokens,
   type TokenPurpose,
 } from '../storage/short-tokens.ts';
 
 /** Of 62 characters: 238 bits. */
 const SECRET_LENGTH = 40;
 const TOKEN_LENGTH_MAX = 200;
+/** Of one user and purpose; the oldest ends when one more is made. */
+const TOKENS_MAX = 100;
 
 const hashOf = (token: string): string => hash('sha256', token, 'base64url');
 
@@ -34,7 +37,11 @@ export class ShortTokens {
     const token = random.text(SECRET_LENGTH);
     const nowMs = clock.now();
     const row = { tokenHash: hashOf(token), purpose, userId, validUntilMs: nowMs + lifetimeMs };
-    await db.commit([deleteShortTokensBefore(nowMs), insertShortToken(row)]);
+    await db.commit([
+      deleteShortTokensBefore(nowMs),
+      keepNewestShortTokens(purpose, userId, TOKENS_MAX - 1),
+      insertShortToken(row),
+    ]);
     return token;
   }
 

@@ -97,4 +97,47 @@ forEachDatabase((database) => {
 
     assert.deepEqual([first.status, second.status, third.status], [200, 200, 401]);
   });
+
+  test('D9: an earlier proof closes no account, sets no password and lets no other device in', async (t) => {
+    const sessions = { uiAuthSessionTimeoutMs: 60_000, loginViaExistingSession: true };
+    const server = await testServer(t, { database, config: { sessions } });
+    const alice = await threeDevices(server);
+
+    const proved = await alice.delete('/v3/devices/LAPTOP', { auth: proof('alice') });
+    const grave = [
+      await alice.post('/v3/account/deactivate', {}),
+      await alice.post('/v3/account/password', { new_password: 'another password' }),
+      await alice.post('/v1/login/get_token', {}),
+    ];
+
+    assert.equal(proved.status, 200);
+    for (const { status, body } of grave) {
+      assert.deepEqual([status, body.flows], [401, [{ stages: ['m.login.password'] }]]);
+    }
+  });
+
+  test('D9: of those who come with one session at one time one is served', async (t) => {
+    const server = await testServer(t, { database });
+    const { session } = (await server.post('/v3/register', { username: 'a', password: PASSWORD })).body;
+    const auth = { type: 'm.login.dummy', session };
+
+    const replies = await Promise.all(
+      ['a', 'b', 'c', 'd'].map((username) => server.post('/v3/register', { username, password: PASSWORD, auth })),
+    );
+
+    assert.deepEqual(replies.map(({ status }) => status).sort(), [200, 403, 403, 403]);
+  });
+});
+
+test("D9: strangers who begin sessions by the thousand push out no user's", async (t) => {
+  const server = await testServer(t);
+  const alice = await threeDevices(server);
+  const { session } = (await alice.delete('/v3/devices/LAPTOP')).body;
+
+  for (let round = 0; round < 101; round++) {
+    await Promise.all(Array.from({ length: 100 }, () => server.post('/v3/register', {})));
+  }
+  const done = await alice.delete('/v3/devices/LAPTOP', { auth: proof('alice', session) });
+
+  assert.equal(done.status, 200);
 });

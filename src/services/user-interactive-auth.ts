@@ -18,12 +18,12 @@ import type { Accounts } from './accounts.ts';
 export type Stage = {
   /** What the client must know to do it. */
   readonly params?: JsonObject;
-  /**
-   * Throws MatrixError where the proof is none; may give a note on it, for who asked for the stage. `userId` is null where
-   * nobody is logged in.
-   */
-  check(auth: JsonObject, userId: UserId | null): Promise<string | undefined>;
+  /** Throws MatrixError where the proof is none; may give a note on it, for who asked for the stage. */
+  check(auth: JsonObject, prover: Prover): Promise<string | undefined>;
 };
+
+/** Who proves something: null where nobody is logged in; and from where. */
+export type Prover = { readonly userId: UserId | null; readonly ip: string };
 
 /** A proof that is good, but another user's: to ask for a better one would be asking for theirs. */
 class ProofOfAnother extends MatrixError {
@@ -43,16 +43,34 @@ export type UserInteractiveAuthDeps = {
   readonly proofLifetimeMs: number;
 };
 
+export type CheckOptions = {
+  /** Gets what the stages noted, by stage, once all is proved. */
+  readonly notes?: Map<string, string>;
+  /** A proof that was given for another deed does not do: the deed closes an account, or gives it to somebody. */
+  readonly isGrave?: boolean;
+};
+
 /** What a session was begun for: it is good for nothing else (threat D9). */
 type UiaSession = {
   readonly userId: UserId | null;
   readonly method: string;
   readonly path: string;
   readonly bodyMac: string;
+  readonly flows: Flows;
   readonly completed: Set<string>;
   /** What stages noted, by stage. */
   readonly notes: Map<string, string>;
 };
+
+type KeptSession = UiaSession & { readonly endsMs: number };
+
+/** What a page may show of a session. */
+export type SessionFacts = Pick<UiaSession, 'userId' | 'method' | 'path'> & {
+  readonly params: JsonObject;
+  readonly isCompleted: boolean;
+};
+
+const unknownSession = (): MatrixError => forbidden('The authentication session is not known or has expired.');
 
 const SESSION_LIFETIME_MS = 15 * 60_000;
 const SESSIONS_MAX = 10_000;
@@ -60,7 +78,9 @@ const SESSION_ID_LENGTH = 24;
 
 export class UserInteractiveAuth {
   readonly #deps: UserInteractiveAuthDeps;
-  readonly #sessions = new LRUCache<string, UiaSession & { readonly endsMs: number }>(atMost(SESSIONS_MAX));
+  readonly #sessions = new LRUCache<string, KeptSession>(atMost(SESSIONS_MAX));
+  /** Apart, so that strangers who begin many push out no user's session. */
+  readonly #sessionsOfNobody = new LRUCache<string, KeptSession>(atMost(SESSIONS_MAX));
   /** When each token's user last proved itself, by the token's number. */
   readonly #proofs = new LRUCache<number, number>(atMost(SESSIONS_MAX));
   readonly #macKey: Buffer;
@@ -72,7 +92,7 @@ export class UserInteractiveAuth {
   }
 
   /**
-   * Checks what a request proves. What the stages noted is put into `notes`, once all is proved.
+   * Checks what a request proves.
    *
    * @returns null where all is proved; else what to answer: 401 with the flows
    * @throws MatrixError 403 where the session was begun for something else, or the proof is another user's
@@ -82,13 +102,9 @@ export class UserInteractiveAuth {
     user: Requester | null,
     body: Readonly<Record<string, unknown>>,
     flows: Flows,
-    notes: Map<string, string> = new Map(),
+    { notes, isGrave = false }: CheckOptions = {},
   ): Promise<RawReply | null> {
-    const { clock, proofLifetimeMs } = this.#deps;
-    if (user !== null && proofLifetimeMs > 0) {
-      const provedMs = this.#proofs.get(user.tokenId);
-      if (provedMs !== undefined && clock.now() - provedMs < proofLifetimeMs) return null;
-    }
+    if (user !== null && !isGrave && this.#provedLately(user)) return null;
     const { auth, ...rest } = body;
     const purpose: UiaSession = {
       userId: user?.userId ?? null,
@@ -97,10 +113,11 @@ export class UserInteractiveAuth {
       // The router parsed the body, so it is JSON. At a registration there is nobody yet whom a session could be turned
       // against, and many clients ask with an empty body first.
       bodyMac: user === null ? '' : this.#macOf(rest as JsonObject),
+      flows,
       completed: new Set(),
       notes: new Map(),
     };
-    if (auth === undefined || auth === null) return this.#challenge(this.#begin(purpose), purpose, flows);
+    if (auth === undefined || auth === null) return this.#challenge(this.#begin(purpose), purpose);
     if (!isJsonObject(auth as JsonValue)) throw badJson('auth must be an object.');
     // Checked just above.
     const given = auth as JsonObject;
@@ -115,44 +132,76 @@ export class UserInteractiveAuth {
     }
     const type = given['type'];
     if (typeof type === 'string') {
-      const stage = flows.some((flow) => flow.includes(type)) ? this.#deps.stages[type] : undefined;
-      if (stage === undefined) {
-        return this.#challenge(
-          id,
-          session,
-          flows,
-          new MatrixError(401, 'M_UNRECOGNIZED', `${type} is not asked here.`),
-        );
-      }
       try {
-        const note = await stage.check(given, session.userId);
-        if (note !== undefined) session.notes.set(type, note);
+        await this.#prove(session, type, given, request.ip);
       } catch (error) {
         if (!(error instanceof MatrixError) || error instanceof ProofOfAnother || error.status === 429) throw error;
-        return this.#challenge(id, session, flows, error);
+        return this.#challenge(id, session, error);
       }
-      session.completed.add(type);
     }
-    if (!flows.some((flow) => flow.every((each) => session.completed.has(each)))) {
-      return this.#challenge(id, session, flows);
+    if (!session.flows.some((flow) => flow.every((each) => session.completed.has(each)))) {
+      return this.#challenge(id, session);
     }
-    this.#sessions.delete(id);
-    for (const [type, note] of session.notes) notes.set(type, note);
-    if (user !== null) this.#proofs.set(user.tokenId, clock.now());
+    // Whoever comes second with the same session, while the first was still being checked, comes too late.
+    if (!this.#end(id)) throw unknownSession();
+    if (notes !== undefined) for (const [stage, note] of session.notes) notes.set(stage, note);
+    if (user !== null) this.#proofs.set(user.tokenId, this.#deps.clock.now());
     return null;
+  }
+
+  /** What a page for one stage of a session shows; null where there is no such session, or it does not ask for that. */
+  find(id: string, type: string): SessionFacts | null {
+    const session = this.#live(id);
+    if (session === null || !session.flows.some((flow) => flow.includes(type))) return null;
+    const { userId, method, path, completed } = session;
+    const params = this.#deps.stages[type]?.params ?? {};
+    return { userId, method, path, params, isCompleted: completed.has(type) };
+  }
+
+  /**
+   * Does one stage of a session outside of the request that began it; that request may then come without the stage.
+   *
+   * @throws MatrixError 403 where there is no such session, and as the stage does where the proof is none
+   */
+  async complete(id: string, type: string, proof: JsonObject, ip: string): Promise<void> {
+    const session = this.#live(id);
+    if (session === null) throw unknownSession();
+    await this.#prove(session, type, proof, ip);
+  }
+
+  async #prove(session: UiaSession, type: string, proof: JsonObject, ip: string): Promise<void> {
+    const stage = session.flows.some((flow) => flow.includes(type)) ? this.#deps.stages[type] : undefined;
+    if (stage === undefined) throw new MatrixError(401, 'M_UNRECOGNIZED', `${type} is not asked here.`);
+    const note = await stage.check(proof, { userId: session.userId, ip });
+    if (note !== undefined) session.notes.set(type, note);
+    session.completed.add(type);
+  }
+
+  #provedLately({ tokenId }: Requester): boolean {
+    const { clock, proofLifetimeMs } = this.#deps;
+    const provedMs = this.#proofs.get(tokenId);
+    return provedMs !== undefined && clock.now() - provedMs < proofLifetimeMs;
   }
 
   #begin(purpose: UiaSession): string {
     const id = this.#deps.random.text(SESSION_ID_LENGTH);
-    this.#sessions.set(id, { ...purpose, endsMs: this.#deps.clock.now() + SESSION_LIFETIME_MS });
+    const sessions = purpose.userId === null ? this.#sessionsOfNobody : this.#sessions;
+    sessions.set(id, { ...purpose, endsMs: this.#deps.clock.now() + SESSION_LIFETIME_MS });
     return id;
   }
 
+  #live(id: string): UiaSession | null {
+    const session = this.#sessions.get(id) ?? this.#sessionsOfNobody.get(id);
+    return session === undefined || this.#deps.clock.now() >= session.endsMs ? null : session;
+  }
+
+  #end(id: string): boolean {
+    return this.#sessions.delete(id) || this.#sessionsOfNobody.delete(id);
+  }
+
   #resume(id: string, purpose: UiaSession): UiaSession {
-    const session = this.#sessions.get(id);
-    if (session === undefined || this.#deps.clock.now() >= session.endsMs) {
-      throw forbidden('The authentication session is not known or has expired.');
-    }
+    const session = this.#live(id);
+    if (session === null) throw unknownSession();
     const isSame =
       session.userId === purpose.userId &&
       session.method === purpose.method &&
@@ -168,7 +217,8 @@ export class UserInteractiveAuth {
       .digest('base64url');
   }
 
-  #challenge(id: string, session: UiaSession, flows: Flows, refusal?: MatrixError): RawReply {
+  #challenge(id: string, session: UiaSession, refusal?: MatrixError): RawReply {
+    const { flows } = session;
     const params: Record<string, JsonObject> = {};
     for (const type of new Set(flows.flat())) {
       const stage = this.#deps.stages[type];
@@ -191,7 +241,7 @@ export const dummyStage: Stage = { check: async () => undefined };
 /** Proves that whoever asks knows the password of the account that it is logged in with. */
 export function passwordStage({ accounts }: { accounts: Accounts }): Stage {
   return {
-    async check(auth, userId): Promise<undefined> {
+    async check(auth, { userId }): Promise<undefined> {
       const name = loginNameOf(auth);
       const password = auth['password'];
       if (name === null || typeof password !== 'string') throw badJson('The stage needs an identifier and a password.');

@@ -69,6 +69,12 @@ export function insertUser(row: UserRow): Statement {
             ${row.appserviceId})`;
 }
 
+/** Makes a guest a user; changes no row where there is no such guest. */
+export function upgradeGuest(userId: UserId, account: Pick<UserRow, 'passwordHash' | 'userType'>): Statement {
+  return sql`update users set is_guest = 0, password_hash = ${account.passwordHash}, user_type = ${account.userType}
+    where user_id = ${userId} and is_guest = 1 and is_deactivated = 0`;
+}
+
 export function updatePassword(userId: UserId, passwordHash: string): Statement {
   return sql`update users set password_hash = ${passwordHash} where user_id = ${userId}`;
 }

@@ -11,6 +11,7 @@ import { SCHEMA_5 } from './schema-5.ts';
 import { SCHEMA_6 } from './schema-6.ts';
 import { SCHEMA_7 } from './schema-7.ts';
 import { SCHEMA_8 } from './schema-8.ts';
+import { SCHEMA_9 } from './schema-9.ts';
 import { sql } from './sql.ts';
 
 export type Migration = {
@@ -34,6 +35,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 6, compatibleFrom: 1, title: 'events in relation to each other', script: SCHEMA_6 },
   { version: 7, compatibleFrom: 1, title: 'search', script: SCHEMA_7 },
   { version: 8, compatibleFrom: 1, title: 'presence', script: SCHEMA_8 },
+  { version: 9, compatibleFrom: 1, title: 'consent to policies', script: SCHEMA_9 },
 ];
 
 /** The newest schema that this program knows. */

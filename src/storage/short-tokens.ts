@@ -1,4 +1,4 @@
-/** Short-lived tokens. Found by the primary key, swept by short_tokens_by_end. */
+/** Short-lived tokens. Found by the primary key, swept by short_tokens_by_end, counted and ended by short_tokens_by_user. */
 import type { UserId } from '../core/ids.ts';
 import type { Reader } from './database.ts';
 import { type Statement, sql } from './sql.ts';
@@ -35,4 +35,16 @@ export function deleteShortToken(tokenHash: string): Statement {
 
 export function deleteShortTokensBefore(nowMs: number): Statement {
   return sql`delete from short_tokens where valid_until_ms <= ${nowMs}`;
+}
+
+/** Deletes all tokens of a user. */
+export function deleteShortTokensOfUser(userId: UserId): Statement {
+  return sql`delete from short_tokens where user_id = ${userId}`;
+}
+
+/** Deletes all tokens of a user and purpose but the newest. */
+export function keepNewestShortTokens(purpose: TokenPurpose, userId: UserId, count: number): Statement {
+  return sql`delete from short_tokens where token_hash in (
+      select token_hash from short_tokens where user_id = ${userId} and purpose = ${purpose}
+      order by valid_until_ms desc limit 1000000 offset ${count})`;
 }

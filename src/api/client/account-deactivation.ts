@@ -4,6 +4,8 @@ import { anyObject, boolean, object, optional, orNull, string } from '../../http
 import type { Deactivation } from '../../services/deactivation.ts';
 import type { UserInteractiveAuth } from '../../services/user-interactive-auth.ts';
 
+const FLOWS = [['m.login.password']];
+
 export const accountDeactivationEndpoints = ({
   deactivation,
   userInteractiveAuth,
@@ -19,7 +21,7 @@ export const accountDeactivationEndpoints = ({
     body: object({ auth: optional(orNull(anyObject)), erase: optional(orNull(boolean)) }),
     reply: object({ id_server_unbind_result: string }),
     async handler({ user, body, request }) {
-      const challenge = await userInteractiveAuth.check(request, user, body, [['m.login.password']]);
+      const challenge = await userInteractiveAuth.check(request, user, body, FLOWS, { isGrave: true });
       if (challenge !== null) return challenge;
       await deactivation.deactivate(user.userId, { isErased: body.erase === true });
       // No address was ever bound through this server, so none is left bound.

@@ -38,6 +38,30 @@ forEachDatabase((database) => {
     assert.equal((await login(undefined)).body.errcode, 'M_MISSING_PARAM');
   });
 
+  test('D6: a login token does not outlive what logged its maker out: a new password, logout everywhere, closing', async (t) => {
+    const server = await testServer(t, { database, config: { sessions } });
+    const proofOf = (user: TestUser) => ({
+      type: 'm.login.password',
+      identifier: { type: 'm.id.user', user: user.userId },
+      password: PASSWORD,
+    });
+    const ends: Record<string, (user: TestUser) => Promise<unknown>> = {
+      alice: (user) => user.post('/v3/account/password', { auth: proofOf(user), new_password: 'another password' }),
+      bob: (user) => user.post('/v3/logout/all'),
+      carol: (user) => user.post('/v3/account/deactivate', { auth: proofOf(user) }),
+    };
+
+    for (const [name, end] of Object.entries(ends)) {
+      const user = await server.user(name);
+      const token = await tokenFor(user);
+      await end(user);
+
+      const reply = await server.post('/v3/login', { type: 'm.login.token', token });
+
+      assert.deepEqual([reply.status, reply.body.errcode], [403, 'M_FORBIDDEN'], name);
+    }
+  });
+
   test('a server that does not allow it knows nothing of it', async (t) => {
     const server = await testServer(t, { database });
     const alice = await server.user('alice');

@@ -25,7 +25,7 @@ export const loginTokenEndpoints = (services: {
       const { ofOtherDevices } = login;
       if (ofOtherDevices === null) throw unrecognized('This server lets no device log another one in.');
       if (ofOtherDevices.asksForProof) {
-        const challenge = await userInteractiveAuth.check(request, user, body, FLOWS);
+        const challenge = await userInteractiveAuth.check(request, user, body, FLOWS, { isGrave: true });
         if (challenge !== null) return challenge;
       }
       return {

@@ -6,6 +6,8 @@ import type { Accounts } from '../../services/accounts.ts';
 import type { Devices } from '../../services/devices.ts';
 import type { UserInteractiveAuth } from '../../services/user-interactive-auth.ts';
 
+const FLOWS = [['m.login.password']];
+
 export const passwordManagementEndpoints = ({
   accounts,
   devices,
@@ -30,7 +32,9 @@ export const passwordManagementEndpoints = ({
     reply: empty,
     async handler({ user, body, request }) {
       if (!mayChangePassword) throw forbidden('Passwords are not kept by this server.');
-      const challenge = await userInteractiveAuth.check(request, user, body, [['m.login.password']]);
+      // Before the proof: whoever has to choose another one need not prove anything twice.
+      accounts.checkNewPassword(body.new_password);
+      const challenge = await userInteractiveAuth.check(request, user, body, FLOWS, { isGrave: true });
       if (challenge !== null) return challenge;
       await accounts.setPassword(user.userId, body.new_password);
       if (body.logout_devices !== false) await devices.deleteAll(user.userId, user);

@@ -142,6 +142,59 @@ forEachDatabase((database) => {
     assert.deepEqual([password.status, password.body.errcode], [403, 'M_GUEST_ACCESS_FORBIDDEN']);
   });
 
+  test('a guest becomes a user of the same name, once, and only whoever holds its token makes it so', async (t) => {
+    const server = await testServer(t, { database, config: { registration: { allowGuests: true } } });
+    const bob = await server.user('bob');
+    const newGuest = async () => {
+      const { body } = await server.post('/v3/register', {}, { kind: 'guest' });
+      return { name: body.user_id.slice(1).split(':')[0], token: body.access_token };
+    };
+    const whoami = async (token: string) =>
+      server.request('GET', '/v3/account/whoami', undefined, {}, { authorization: `Bearer ${token}` });
+    const [guest, other] = [await newGuest(), await newGuest()];
+    const upgrade = (username: string | undefined, token: unknown, more: object = {}) =>
+      server.post('/v3/register', {
+        username,
+        password: 'a good password',
+        auth: dummy,
+        guest_access_token: token,
+        ...more,
+      });
+
+    const refused = [
+      await upgrade(guest.name, other.token),
+      await upgrade(guest.name, 'nonsense'),
+      await upgrade('bob', bob.accessToken),
+      await upgrade('carol', guest.token),
+    ];
+    const nameless = await upgrade(undefined, guest.token);
+    const unproved = await upgrade(guest.name, guest.token, { auth: undefined });
+    const [one, two] = await Promise.all([upgrade(guest.name, guest.token), upgrade(guest.name, guest.token)]);
+
+    for (const { status, body } of refused) assert.deepEqual([status, body.errcode], [403, 'M_FORBIDDEN']);
+    assert.deepEqual([nameless.status, nameless.body.errcode], [400, 'M_MISSING_PARAM']);
+    assert.equal(unproved.status, 401);
+    assert.deepEqual([one.status, two.status].filter((status) => status === 200).length, 1);
+    const made = one.status === 200 ? one : two;
+    assert.equal(made.body.user_id, `@${guest.name}:myelin.test`);
+    assert.equal((await whoami(made.body.access_token)).body.is_guest, false);
+    assert.equal((await whoami(guest.token)).status, 401, 'what the guest held is dead');
+    assert.equal((await whoami(other.token)).body.is_guest, true);
+    const identifier = { type: 'm.id.user', user: guest.name };
+    const login = await server.post('/v3/login', { type: 'm.login.password', identifier, password: 'a good password' });
+    assert.equal(login.status, 200);
+    assert.equal((await upgrade(guest.name, made.body.access_token)).status, 403, 'and no guest is left');
+  });
+
+  test('a password that may not become one is refused before anything is proved', async (t) => {
+    const sessions = { isPasswordPolicyEnabled: true, passwordLengthMin: 8 };
+    const server = await testServer(t, { database, config: { sessions } });
+
+    const asked = await register(server, 'alice', { password: 'short', auth: undefined });
+
+    assert.deepEqual([asked.status, asked.body.errcode], [400, 'M_WEAK_PASSWORD']);
+  });
+
   test('registrations of one address are limited', async (t) => {
     const server = await testServer(t, { database, hasRateLimits: true });
     const replies = [];

@@ -34,6 +34,7 @@ export const registrationEndpoints = ({
       username: optional(orNull(string)),
       password: optional(orNull(string)),
       inhibit_login: optional(orNull(boolean)),
+      guest_access_token: optional(orNull(string)),
       ...deviceWishFields,
     }),
     reply: object({ user_id: string, ...sessionFields }),
@@ -44,18 +45,22 @@ export const registrationEndpoints = ({
       }
       registration.checkOpen();
       const localpart = body.username ?? null;
-      if (localpart !== null) await registration.checkName(localpart);
+      const guestToken = body.guest_access_token ?? null;
+      const guest = guestToken === null ? null : await registration.guestOf(guestToken, localpart, request);
+      if (localpart !== null && guest === null) await registration.checkName(localpart);
+      const password = body.password ?? null;
+      // Before the proofs: whoever has to choose another password need not prove anything twice.
+      if (password !== null) registration.checkPassword(password);
       const flows = config.registration.requiresToken ? [[TOKEN_STAGE]] : FLOWS;
       const notes = new Map<string, string>();
-      const challenge = await userInteractiveAuth.check(request, null, body, flows, notes);
+      const challenge = await userInteractiveAuth.check(request, null, body, flows, { notes });
       if (challenge !== null) return challenge;
-      const password = body.password ?? null;
       if (password === null) throw missingParam('The password is missing.');
       const device = body.inhibit_login === true ? null : deviceWishOf(body);
       const token = notes.get(TOKEN_STAGE);
       if (token !== undefined) await registrationTokens.use(token);
       try {
-        const { userId, session } = await registration.register({ localpart, password, device, ip });
+        const { userId, session } = await registration.register({ localpart, guest, password, device, ip });
         return session === null ? { user_id: userId } : wireSession(session);
       } catch (error) {
         if (token !== undefined) await registrationTokens.giveBack(token);
