@@ -31,6 +31,7 @@ import { AccountData } from '../services/account-data.ts';
 import { AccountStanding } from '../services/account-standing.ts';
 import { Accounts } from '../services/accounts.ts';
 import { Aliases } from '../services/aliases.ts';
+import { AutoJoin } from '../services/auto-join.ts';
 import { Deactivation } from '../services/deactivation.ts';
 import { Devices } from '../services/devices.ts';
 import { EventRelations } from '../services/event-relations.ts';
@@ -161,31 +162,6 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
       ? { asksForProof: sessions.loginViaExistingSessionAsks, lifetimeMs: sessions.loginTokenLifetimeMs }
       : null,
     allowsPassword: sessions.passwordLogin === true && hasLocalPasswords,
-  });
-  const registration = new Registration({
-    db,
-    stream,
-    clock,
-    random,
-    serverName,
-    passwords,
-    devices,
-    accessTokens,
-    limiter,
-    isOpen: registrationConfig.isOpen && missingProofs(config).length === 0,
-    allowsGuests: registrationConfig.allowGuests,
-    mayLocalpartBeginWithUnderscore: registrationConfig.mayLocalpartBeginWithUnderscore,
-    hidesTakenNames: registrationConfig.inhibitUserInUseError,
-    defaultUserType: config.server.defaultUserType,
-  });
-  for (const key of registrationConfig.isOpen ? missingProofs(config) : []) {
-    log.warn(`Registration stays closed: what ${key} asks of new users cannot be checked yet.`);
-  }
-  const sharedSecretRegistration = new SharedSecretRegistration({
-    registration,
-    clock,
-    random,
-    sharedSecret: registrationConfig.sharedSecret,
   });
   const registrationTokens = new RegistrationTokens({ db, clock, random });
   const userInteractiveAuth = new UserInteractiveAuth({
@@ -327,6 +303,43 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     log: log.child('services.deactivation'),
   });
 
+  // New accounts, which may be brought into rooms
+  const autoJoin = new AutoJoin({
+    db,
+    aliases,
+    membership,
+    roomCreation,
+    serverName,
+    log: log.child('services.auto-join'),
+    config: registrationConfig,
+  });
+  const registration = new Registration({
+    db,
+    stream,
+    clock,
+    random,
+    serverName,
+    passwords,
+    devices,
+    accessTokens,
+    limiter,
+    isOpen: registrationConfig.isOpen && missingProofs(config).length === 0,
+    allowsGuests: registrationConfig.allowGuests,
+    mayLocalpartBeginWithUnderscore: registrationConfig.mayLocalpartBeginWithUnderscore,
+    hidesTakenNames: registrationConfig.inhibitUserInUseError,
+    defaultUserType: config.server.defaultUserType,
+    onRegistered: (userId, isGuest) => autoJoin.welcome(userId, isGuest),
+  });
+  for (const key of registrationConfig.isOpen ? missingProofs(config) : []) {
+    log.warn(`Registration stays closed: what ${key} asks of new users cannot be checked yet.`);
+  }
+  const sharedSecretRegistration = new SharedSecretRegistration({
+    registration,
+    clock,
+    random,
+    sharedSecret: registrationConfig.sharedSecret,
+  });
+
   // Finding things
   const searchIndex = config.server.enableSearch
     ? new SearchIndex({ db, stream, clock, log: log.child('services.search-index') })
@@ -434,7 +447,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     roomCreation,
     roomDirectory,
     roomEvents,
-    reports: new Reports({ db, stream, clock, rooms, reader, events, log: log.child('services.reports') }),
+    reports: new Reports({ db, stream, clock, rooms, reader, events, facts, log: log.child('services.reports') }),
     roomHistory,
     roomSummaries,
     roomTimes: new RoomTimes({ db, stream, events, reader }),

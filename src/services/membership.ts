@@ -78,10 +78,15 @@ export class Membership {
 
   async #join(asker: Asker, live: LiveRoom, given: JsonObject): Promise<EventId> {
     const { userId } = asker;
-    const { limits, profileOf } = this.#deps;
+    const { limits } = this.#deps;
     if (asker.isGuest) await this.#checkGuest(live);
     limits.spend('joinsLocal', userId);
     limits.spend('joinsPerRoom', live.roomId);
+    return this.#enter(userId, live, given);
+  }
+
+  async #enter(userId: UserId, live: LiveRoom, given: JsonObject): Promise<EventId> {
+    const { profileOf } = this.#deps;
     const vouching = await this.#vouchingFor(live, userId);
     const content = {
       ...(await profileOf(userId)),
@@ -92,6 +97,26 @@ export class Membership {
     const eventId = await this.#change(live, userId, userId, content);
     await this.#deps.onJoined(userId, live);
     return eventId;
+  }
+
+  /**
+   * Brings a user into a room because the server's admin wants them there: no limit holds, and guests need not be welcome.
+   * A room that is not open to everybody is entered on an invite by `host`.
+   *
+   * @throws MatrixError 403 where the room's rules refuse it all the same, 404 where this server is not in the room
+   */
+  async bring(userId: UserId, roomId: RoomId, host: UserId | null): Promise<void> {
+    const { rooms, reader, profileOf } = this.#deps;
+    const live = await rooms.find(roomId);
+    if (live === null || !isKeptHere(live)) throw notFound('No server is known by which this room can be joined.');
+    const was = live.membershipOf(userId);
+    if (was === 'join') return;
+    const rules = await reader.stateEvent(live, 'm.room.join_rules', '');
+    const isOpen = rules !== null && shownContent(rules)['join_rule'] === 'public';
+    if (!isOpen && was !== 'invite' && host !== null && host !== userId) {
+      await this.#change(live, host, userId, { ...(await profileOf(userId)), membership: 'invite' });
+    }
+    await this.#enter(userId, live, {});
   }
 
   async #checkGuest(live: LiveRoom): Promise<void> {

@@ -37,6 +37,8 @@ export type RegistrationDeps = {
   /** Whether `checkAvailable` keeps to itself that a name is taken. */
   readonly hidesTakenNames: boolean;
   readonly defaultUserType: string | null;
+  /** What follows when an account was made. */
+  readonly onRegistered: (userId: UserId, isGuest: boolean) => Promise<void>;
 };
 
 export type NewAccount = {
@@ -222,6 +224,7 @@ export class Registration {
       if (error instanceof UniqueViolation) throw userInUse();
       throw error;
     }
+    await this.#deps.onRegistered(userId, account.isGuest);
     return { userId, session: opened?.session ?? null };
   }
 
@@ -254,6 +257,7 @@ export class Registration {
     }
     stream.publish({ kind: 'profile', roomNo: null, about: userId, users: [], position });
     accessTokens.forget(userId);
+    await this.#deps.onRegistered(userId, false);
     return { userId, session: opened?.session ?? null };
   }
 }

@@ -4,9 +4,9 @@ import type { EventId, RoomId, UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
-import { shownContent } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { RoomReader } from '../rooms/read.ts';
+import type { RoomFacts } from '../rooms/room-facts.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { findUser } from '../storage/accounts.ts';
 import type { Database } from '../storage/database.ts';
@@ -29,6 +29,7 @@ export type ReportsDeps = {
   readonly rooms: Rooms;
   readonly reader: RoomReader;
   readonly events: EventStore;
+  readonly facts: RoomFacts;
   readonly log: Log;
 };
 
@@ -36,6 +37,8 @@ export type ReportsDeps = {
 export type ShownReport = ReportRow & { readonly roomName: string | null; readonly canonicalAlias: string | null };
 
 const REASON_CHARS_MAX = 10_000;
+/** The log gives out numbers above this one. */
+const NO_REPORT = 0;
 
 export class Reports {
   readonly #deps: ReportsDeps;
@@ -51,6 +54,7 @@ export class Reports {
     eventId: EventId,
     { reason, score }: { readonly reason: string; readonly score: number | null },
   ): Promise<void> {
+    checkReason(reason);
     const { rooms, reader } = this.#deps;
     const live = await rooms.find(roomId);
     if (live?.membershipOf(reporter) !== 'join') throw notFound('There is no such event, or you may not see it.');
@@ -60,14 +64,21 @@ export class Reports {
 
   /** Takes in the report of a room. Whether there is such a room is not told. */
   async reportRoom(reporter: UserId, roomId: RoomId, reason: string): Promise<void> {
-    if ((await this.#deps.rooms.find(roomId)) === null) return;
+    checkReason(reason);
+    if ((await this.#deps.rooms.find(roomId)) === null) return this.#storeNothing();
     await this.#store('room', reporter, { roomId, eventId: null, target: null, score: null, reason });
   }
 
   /** Takes in the report of a user. Whether there is such a user is not told. */
   async reportUser(reporter: UserId, target: UserId, reason: string): Promise<void> {
-    if ((await findUser(this.#deps.db, target)) === undefined) return;
+    checkReason(reason);
+    if ((await findUser(this.#deps.db, target)) === undefined) return this.#storeNothing();
     await this.#store('user', reporter, { roomId: null, eventId: null, target, score: null, reason });
+  }
+
+  /** Takes the time that storing takes: it would tell whether there is such a room or user (threat D16). */
+  async #storeNothing(): Promise<void> {
+    await this.#deps.db.commit([deleteReport(NO_REPORT)]);
   }
 
   async #store(
@@ -75,9 +86,6 @@ export class Reports {
     reporter: UserId,
     report: Pick<ReportRow, 'roomId' | 'eventId' | 'target' | 'score' | 'reason'>,
   ): Promise<void> {
-    if (report.reason.length > REASON_CHARS_MAX) {
-      throw invalidParam(`reason: must be at most ${REASON_CHARS_MAX} characters.`);
-    }
     const { db, stream, clock, log } = this.#deps;
     const reportNo = stream.issueNumber();
     await db.commit([insertReport({ ...report, kind, reporter, reportNo, receivedMs: clock.now() })]);
@@ -91,35 +99,45 @@ export class Reports {
     page: { readonly direction: 'b' | 'f'; readonly from: number; readonly limit: number },
   ): Promise<{ readonly reports: ShownReport[]; readonly total: number }> {
     const rows = await listReports(this.#deps.db, filter, page);
-    const reports = await Promise.all(rows.map((row) => this.#shown(row)));
-    return { reports, total: await countReports(this.#deps.db, filter) };
+    return { reports: await this.#shown(rows), total: await countReports(this.#deps.db, filter) };
   }
 
-  /** The report of an event with the event as it was sent. Throws 404 M_NOT_FOUND. */
-  async get(reportNo: number): Promise<{ readonly report: ShownReport; readonly eventJson: JsonObject | null }> {
-    const row = await findReport(this.#deps.db, reportNo);
-    if (row === undefined || row.kind !== 'event') throw notFound('There is no such report.');
+  /** A report; that of an event with the event as it was sent. Throws 404 M_NOT_FOUND. */
+  async get(
+    kind: ReportKind,
+    reportNo: number,
+  ): Promise<{ readonly report: ShownReport; readonly eventJson: JsonObject | null }> {
+    const row = await this.#find(kind, reportNo);
     const event = row.eventId === null ? undefined : await this.#deps.events.findById(row.eventId);
-    return { report: await this.#shown(row), eventJson: event?.pdu.json ?? null };
+    const [report] = await this.#shown([row]);
+    return { report: report!, eventJson: event?.pdu.json ?? null };
   }
 
   /** Throws 404 M_NOT_FOUND. */
-  async remove(reportNo: number): Promise<void> {
-    if ((await findReport(this.#deps.db, reportNo)) === undefined) throw notFound('There is no such report.');
+  async remove(kind: ReportKind, reportNo: number): Promise<void> {
+    await this.#find(kind, reportNo);
     await this.#deps.db.commit([deleteReport(reportNo)]);
   }
 
-  async #shown(row: ReportRow): Promise<ShownReport> {
-    const { rooms, reader } = this.#deps;
-    const live = row.roomId === null ? null : await rooms.find(row.roomId);
-    if (live === null) return { ...row, roomName: null, canonicalAlias: null };
-    const name = await reader.stateEvent(live, 'm.room.name', '');
-    const alias = await reader.stateEvent(live, 'm.room.canonical_alias', '');
-    return { ...row, roomName: textIn(name, 'name'), canonicalAlias: textIn(alias, 'alias') };
+  /** A report of one kind: each has numbers that the others have not. */
+  async #find(kind: ReportKind, reportNo: number): Promise<ReportRow> {
+    const row = await findReport(this.#deps.db, reportNo);
+    if (row === undefined || row.kind !== kind) throw notFound('There is no such report.');
+    return row;
+  }
+
+  async #shown(rows: readonly ReportRow[]): Promise<ShownReport[]> {
+    const roomIds = rows.map(({ roomId }) => roomId).filter((roomId) => roomId !== null);
+    const summaries = await this.#deps.facts.summaries([...new Set(roomIds)]);
+    return rows.map((row) => {
+      const summary = row.roomId === null ? undefined : summaries.get(row.roomId);
+      return { ...row, roomName: summary?.name ?? null, canonicalAlias: summary?.canonical_alias ?? null };
+    });
   }
 }
 
-function textIn(event: Parameters<typeof shownContent>[0] | null, key: string): string | null {
-  const value = event === null ? undefined : shownContent(event)[key];
-  return typeof value === 'string' ? value : null;
+/** Before all else, so that the refusal is the same whether or not there is what is reported. */
+function checkReason(reason: string): void {
+  if (reason.length <= REASON_CHARS_MAX) return;
+  throw invalidParam(`reason: must be at most ${REASON_CHARS_MAX} characters.`);
 }

@@ -51,8 +51,14 @@ const CARRIED_OVER = [
 const BATCH = 200;
 const BANS_MAX = 10_000;
 
+/** What is asked for in an upgrade. */
+export type UpgradeWish = { readonly version: string; readonly additionalCreators: readonly UserId[] };
+
+type RunningUpgrade = { readonly userId: UserId; readonly version: string; readonly done: Promise<RoomId> };
+
 export class RoomUpgrades {
   readonly #deps: RoomUpgradesDeps;
+  readonly #running = new Map<RoomId, RunningUpgrade>();
 
   constructor(deps: RoomUpgradesDeps) {
     this.#deps = deps;
@@ -62,24 +68,39 @@ export class RoomUpgrades {
    * Makes a room's successor and points to it from the old room; gives the successor's ID. Aliases of this server and the
    * place in the directory move along.
    *
-   * @throws MatrixError 400 M_UNSUPPORTED_ROOM_VERSION; 403 for who is not in the room or may not send its tombstone
+   * @throws MatrixError 400 M_UNSUPPORTED_ROOM_VERSION; 403 for who is not in the room or may not send its tombstone; 400
+   * M_UNKNOWN while somebody else replaces it
    */
-  async upgrade(
-    asker: Asker,
-    roomId: RoomId,
-    wish: { readonly version: string; readonly additionalCreators: readonly UserId[] },
-  ): Promise<RoomId> {
-    const { db, rooms, limits, succession, directory } = this.#deps;
-    const rules = findRoomRules(wish.version);
-    if (rules === undefined) {
-      throw badRequest('M_UNSUPPORTED_ROOM_VERSION', `This server does not know the room version ${wish.version}.`);
+  async upgrade(asker: Asker, roomId: RoomId, wish: UpgradeWish): Promise<RoomId> {
+    const running = this.#running.get(roomId);
+    if (running === undefined) {
+      const done = this.#upgrade(asker, roomId, wish).finally(() => this.#running.delete(roomId));
+      this.#running.set(roomId, { userId: asker.userId, version: wish.version, done });
+      return done;
     }
-    const live = await roomOfMember(rooms, roomId);
+    // Who asks twice gets one successor.
+    if (running.userId === asker.userId && running.version === wish.version) return running.done;
+    await this.#checkMayReplace(asker, roomId);
+    throw badRequest('M_UNKNOWN', 'Somebody else is replacing this room just now.');
+  }
+
+  async #checkMayReplace(asker: Asker, roomId: RoomId): Promise<LiveRoom> {
+    const live = await roomOfMember(this.#deps.rooms, roomId);
     if (live.membershipOf(asker.userId) !== 'join') throw forbidden('You are not in this room.');
     const levels = await this.#levelsOf(live);
     if (levels.levelOf(asker.userId) < levels.needed('m.room.tombstone', true)) {
       throw forbidden('You may not replace this room: that takes the power to send its tombstone.');
     }
+    return live;
+  }
+
+  async #upgrade(asker: Asker, roomId: RoomId, wish: UpgradeWish): Promise<RoomId> {
+    const { db, rooms, limits, succession, directory } = this.#deps;
+    const rules = findRoomRules(wish.version);
+    if (rules === undefined) {
+      throw badRequest('M_UNSUPPORTED_ROOM_VERSION', `This server does not know the room version ${wish.version}.`);
+    }
+    const live = await this.#checkMayReplace(asker, roomId);
     limits.spend('roomCreation', asker.userId);
     const { drafts, later } = await this.#successorDrafts(asker.userId, live, rules, wish.additionalCreators);
     const { isPublished } = (await findRoom(db, roomId))!;

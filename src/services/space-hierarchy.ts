@@ -7,7 +7,6 @@ import { forbidden, invalidParam } from '../core/errors.ts';
 import { parseRoomId, type RoomId, type UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import type { Clock } from '../kit/clock.ts';
-import { atMost } from '../kit/lru-bound.ts';
 import type { Random } from '../kit/random.ts';
 import type { RoomFacts, RoomSummary, SpaceChild } from '../rooms/room-facts.ts';
 import type { RoomSummaries, SummaryReader } from './room-summaries.ts';
@@ -52,7 +51,8 @@ type Walk = {
 
 const LIMIT_DEFAULT = 50;
 const LIMIT_MAX = 1000;
-const WALKS_MAX = 1000;
+/** How many rooms all stopped walks remember together, of about a hundred bytes each. */
+const REMEMBERED_MAX = 300_000;
 const WALK_LIFETIME_MS = 10 * 60_000;
 /** How many children of one space are told of, and how many rooms in all: spaces can hold each other without end. */
 const CHILDREN_MAX = 1000;
@@ -65,7 +65,10 @@ const TOKEN_LENGTH = 24;
 
 export class SpaceHierarchy {
   readonly #deps: HierarchyDeps;
-  readonly #walks = new LRUCache<string, Walk>(atMost(WALKS_MAX));
+  readonly #walks = new LRUCache<string, Walk>({
+    maxSize: REMEMBERED_MAX,
+    sizeCalculation: ({ steps, seen }) => 10 + steps.length + seen.size,
+  });
 
   constructor(deps: HierarchyDeps) {
     this.#deps = deps;

@@ -65,19 +65,21 @@ export const reportsEndpoints = ({ reports }: { reports: Reports }): Endpoint[] 
       },
     }),
   ),
-  endpoint({
-    name: 'getEventReport',
-    method: 'GET',
-    path: '/_synapse/admin/v1/event_reports/:reportId',
-    auth: 'admin',
-    params: object({ reportId: string }),
-    reply: anyObject,
-    async handler({ params }) {
-      const { report, eventJson } = await reports.get(reportNoOf(params.reportId));
-      return { ...wireReport(report), event_json: eventJson };
-    },
-  }),
-  ...KINDS.map(([, name]) =>
+  ...KINDS.map(([kind, name]) =>
+    endpoint({
+      name: `get${name}`,
+      method: 'GET',
+      path: `/_synapse/admin/v1/${name}/:reportId`,
+      auth: 'admin',
+      params: object({ reportId: string }),
+      reply: anyObject,
+      async handler({ params }) {
+        const { report, eventJson } = await reports.get(kind, reportNoOf(params.reportId));
+        return { ...wireReport(report), ...(kind === 'event' ? { event_json: eventJson } : {}) };
+      },
+    }),
+  ),
+  ...KINDS.map(([kind, name]) =>
     endpoint({
       name: `delete${name}`,
       method: 'DELETE',
@@ -86,7 +88,7 @@ export const reportsEndpoints = ({ reports }: { reports: Reports }): Endpoint[] 
       params: object({ reportId: string }),
       reply: empty,
       async handler({ params }) {
-        await reports.remove(reportNoOf(params.reportId));
+        await reports.remove(kind, reportNoOf(params.reportId));
         return {};
       },
     }),

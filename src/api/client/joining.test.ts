@@ -26,6 +26,20 @@ forEachDatabase((database) => {
     assert.deepEqual(succeeded(await bob.get('/v3/joined_rooms')).joined_rooms, [room.id]);
   });
 
+  test('servers that are named to get to a room by are not needed where the room is here', async (t) => {
+    const server = await testServer(t, { database });
+    const [alice, bob] = [await server.user('alice'), await server.user('bob')];
+    const open = await alice.createRoom({ preset: 'public_chat' });
+    const rules = [{ type: 'm.room.join_rules', content: { join_rule: 'knock' } }];
+    const closed = await alice.createRoom({ preset: 'private_chat', initial_state: rules });
+    const via = 'via=a.test&via=b.test&server_name=a.test&server_name=b.test';
+
+    const joined = await bob.post(`/v3/join/${encodeURIComponent(open.id)}?${via}`, {});
+    const knocked = await bob.post(`/v3/knock/${encodeURIComponent(closed.id)}?${via}`, {});
+
+    assert.deepEqual([succeeded(joined).room_id, succeeded(knocked).room_id], [open.id, closed.id]);
+  });
+
   test('who is not invited, is banned, or asks for nothing that exists does not get in', async (t) => {
     const server = await testServer(t, { database });
     const alice = await server.user('alice');

@@ -43,6 +43,11 @@ forEachDatabase((database) => {
     assert.equal(succeeded(await admin.get('/_synapse/admin/v1/room_reports')).room_reports[0].reason, 'weeds');
     const ofUsers = succeeded(await admin.get('/_synapse/admin/v1/user_reports')).user_reports;
     assert.equal(ofUsers[0].target_user_id, alice.userId);
+    const userPath = '/_synapse/admin/v1/user_reports';
+    assert.deepEqual(succeeded(await admin.get(`${userPath}/${ofUsers[0].id}`)), ofUsers[0]);
+    for (const ask of [admin.get(`${userPath}/${report.id}`), admin.delete(`${userPath}/${report.id}`)]) {
+      assert.equal((await ask).status, 404);
+    }
     succeeded(await admin.delete(`${path}/${report.id}`));
     assert.equal((await admin.get(`${path}/${report.id}`)).status, 404);
     assert.equal((await admin.delete(`${path}/${report.id}`)).status, 404);
@@ -66,10 +71,16 @@ forEachDatabase((database) => {
     const rooms = await Promise.all(
       [room.id, '!nowhere:myelin.test'].map((id) => mallory.post(roomPath(id, 'report'), { reason: 'x' })),
     );
+    const longOnes = await Promise.all(
+      [room.id, '!nowhere:myelin.test'].map((id) =>
+        mallory.post(roomPath(id, 'report'), { reason: 'x'.repeat(10_001) }),
+      ),
+    );
     const long = await alice.post(roomPath(room, 'report', eventId), { reason: 'x'.repeat(10_001) });
 
     assert.deepEqual([outside.status, outside.body], [404, nothing.body]);
     for (const reply of [...users, ...rooms]) assert.deepEqual([reply.status, reply.body], [200, {}]);
+    for (const reply of longOnes) assert.deepEqual([reply.status, reply.body], [400, long.body]);
     assert.deepEqual([long.status, long.body.errcode], [400, 'M_INVALID_PARAM']);
     assert.equal((await alice.post(roomPath(room, 'report'), {})).body.errcode, 'M_MISSING_PARAM');
   });

@@ -122,6 +122,18 @@ forEachDatabase((database) => {
     assert.ok(JSON.stringify((await bob.sync(since)).account_data).includes(next.id));
   });
 
+  test('who asks again while a room is being replaced gets the same successor', async (t) => {
+    const server = await testServer(t, { database });
+    const alice = await server.user('alice');
+    const room = await alice.createRoom({ room_version: '11' });
+    const asks = Array.from({ length: 10 }, () => upgrade(alice, room, '12'));
+
+    const successors = new Set((await Promise.all(asks)).map(({ id }) => id));
+
+    // Some may come when the first ones are done; all ten never do.
+    assert.ok(successors.size < asks.length, `${successors.size} successors`);
+  });
+
   test('an upgrade is refused without the power, from outside, and to a version that is none', async (t) => {
     const server = await testServer(t, { database });
     const [alice, bob, mallory] = [await server.user('alice'), await server.user('bob'), await server.user('mallory')];
