@@ -10,7 +10,7 @@ export function contradictions(config: Config, root: GivenMap): ConfigProblem[] 
     const place = findAt(root, path)?.place ?? { ...root.place, path };
     found.push({ place, message });
   };
-  const { registration, sessions, media, retention, listeners, tls } = config;
+  const { registration, consent, sessions, media, retention, listeners, tls } = config;
 
   const isVerified =
     registration.isCaptchaEnabled || registration.requiresToken || registration.requiredThreepids.length > 0;
@@ -23,6 +23,13 @@ export function contradictions(config: Config, root: GivenMap): ConfigProblem[] 
   }
   if (registration.isCaptchaEnabled && !(registration.recaptchaPublicKey && registration.recaptchaPrivateKey)) {
     say('enable_registration_captcha', 'a captcha needs recaptcha_public_key and recaptcha_private_key.');
+  }
+  if (registration.isOpen && consent.isRequiredAtRegistration) {
+    const needs = (name: string) => `terms at registration need ${name}.`;
+    if (consent.version === null) say('user_consent.require_at_registration', needs('user_consent.version'));
+    if (!/^https?:\/\//i.test(consent.policyUrl ?? '')) {
+      say('user_consent.require_at_registration', `${needs('user_consent.policy_url')} It begins with https://.`);
+    }
   }
   if (registration.autoJoinRoomPreset !== 'public_chat' && registration.autoJoinLocalpart === null) {
     say(

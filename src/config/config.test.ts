@@ -304,6 +304,9 @@ test('contradictions stop the start', (t) => {
   assert.match(refusal(t, `${NAMED}enable_registration: true\n`), /:2: enable_registration: .*open to bots/);
   assert.match(refusal(t, `${NAMED}url_preview_enabled: true\n`), /url_preview_ip_range_blacklist/);
   assert.match(refusal(t, `${NAMED}listeners: [{port: 1, tls: true}]\n`), /tls_certificate_path/);
+  const terms =
+    'enable_registration: true\nregistration_requires_token: true\nuser_consent: {require_at_registration: true}\n';
+  assert.match(refusal(t, NAMED + terms), /user_consent\.version[\s\S]*user_consent\.policy_url/);
   assert.match(refusal(t, `${NAMED}autocreate_auto_join_room_preset: private_chat\n`), /auto_join_mxid_localpart/);
   assert.match(refusal(t, `${NAMED}session_lifetime: 1h\nrefresh_token_lifetime: 2h\n`), /:2: session_lifetime/);
   assert.match(refusal(t, `${NAMED}form_secret: a\nform_secret_path: b\n`), /either form_secret or form_secret_path/);

@@ -1,5 +1,6 @@
 /** All sections of the configuration, in the order of the documentation, and the type that they add up to. */
 
+import { consentSection } from './consent.ts';
 import { type DatabaseConfig, databaseSection } from './database.ts';
 import { emailSection } from './email.ts';
 import { federationSection } from './federation.ts';
@@ -31,6 +32,7 @@ export const sections = {
   database: databaseSection,
   logging: loggingSection,
   registration: registrationSection,
+  consent: consentSection,
   sessions: sessionsSection,
   rateLimits: rateLimitsSection,
   rooms: roomsSection,

@@ -49,6 +49,13 @@ import { PushRules } from '../services/push-rules.ts';
 import { Receipts } from '../services/receipts.ts';
 import { Redactions } from '../services/redactions.ts';
 import { Registration } from '../services/registration.ts';
+import {
+  registrationFlows,
+  TERMS_STAGE,
+  type Terms,
+  TOKEN_STAGE,
+  termsStage,
+} from '../services/registration-stages.ts';
 import { RegistrationTokens } from '../services/registration-tokens.ts';
 import { RelationChecks } from '../services/relation-checks.ts';
 import { Reports } from '../services/reports.ts';
@@ -163,6 +170,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
       : null,
     allowsPassword: sessions.passwordLogin === true && hasLocalPasswords,
   });
+  const terms = termsOf(config);
   const registrationTokens = new RegistrationTokens({ db, clock, random });
   const userInteractiveAuth = new UserInteractiveAuth({
     clock,
@@ -170,7 +178,8 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     stages: {
       'm.login.dummy': dummyStage,
       'm.login.password': passwordStage({ accounts }),
-      'm.login.registration_token': registrationTokens.stage,
+      [TOKEN_STAGE]: registrationTokens.stage,
+      ...(terms === null ? {} : { [TERMS_STAGE]: termsStage(terms) }),
     },
     proofLifetimeMs: sessions.uiAuthSessionTimeoutMs,
   });
@@ -324,6 +333,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     accessTokens,
     limiter,
     isOpen: registrationConfig.isOpen && missingProofs(config).length === 0,
+    flows: registrationFlows({ forToken: registrationConfig.requiresToken, forTerms: terms !== null }),
     allowsGuests: registrationConfig.allowGuests,
     mayLocalpartBeginWithUnderscore: registrationConfig.mayLocalpartBeginWithUnderscore,
     hidesTakenNames: registrationConfig.inhibitUserInUseError,
@@ -513,6 +523,12 @@ function missingProofs({ registration }: Config): string[] {
     registrations_require_3pid: registration.requiredThreepids.length > 0,
   };
   return Object.entries(asked).flatMap(([key, isAsked]) => (isAsked ? [key] : []));
+}
+
+/** The terms that new users agree to; null where they are not asked. */
+function termsOf({ consent }: Config): Terms | null {
+  const { version, policyName: name, policyUrl: url } = consent;
+  return consent.isRequiredAtRegistration && version !== null && url !== null ? { version, name, url } : null;
 }
 
 function shortest(a: number | null, b: number | null): number | null {

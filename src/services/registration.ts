@@ -19,6 +19,7 @@ import { upsertUserChange } from '../storage/user-directory.ts';
 import type { Stream } from '../stream/stream.ts';
 import type { Devices, DeviceWish, Session } from './devices.ts';
 import type { Passwords } from './passwords.ts';
+import type { Flows } from './user-interactive-auth.ts';
 
 export type RegistrationDeps = {
   readonly db: Database;
@@ -32,6 +33,8 @@ export type RegistrationDeps = {
   readonly limiter: RateLimiter;
   /** Whether people may register themselves. */
   readonly isOpen: boolean;
+  /** What they must prove. */
+  readonly flows: Flows;
   readonly allowsGuests: boolean;
   readonly mayLocalpartBeginWithUnderscore: boolean;
   /** Whether `checkAvailable` keeps to itself that a name is taken. */
@@ -69,6 +72,11 @@ export class Registration {
 
   constructor(deps: RegistrationDeps) {
     this.#deps = deps;
+  }
+
+  /** What people must prove who register themselves. */
+  get flows(): Flows {
+    return this.#deps.flows;
   }
 
   /** @throws MatrixError 403 where people may not register themselves */

@@ -175,6 +175,7 @@ function configFor(
       sharedSecret: SHARED_SECRET,
       ...changes.registration,
     },
+    consent: { ...base.consent, ...changes.consent },
     sessions: { ...base.sessions, bcryptRounds: 4, ...changes.sessions },
     rateLimits: {
       ...base.rateLimits,

@@ -1,24 +1,18 @@
 /** Spec module "Account registration". */
-import type { Config } from '../../config/config.ts';
 import { missingParam } from '../../core/errors.ts';
 import { endpoint } from '../../http/endpoint.ts';
 import { anyObject, boolean, object, oneOf, optional, orNull, string } from '../../http/schema.ts';
 import type { Registration } from '../../services/registration.ts';
+import { TOKEN_STAGE } from '../../services/registration-stages.ts';
 import type { RegistrationTokens } from '../../services/registration-tokens.ts';
 import type { UserInteractiveAuth } from '../../services/user-interactive-auth.ts';
 import { deviceWishFields, deviceWishOf, sessionFields, wireSession } from './shapes.ts';
 
-/** Nothing but that somebody registers on purpose. */
-const FLOWS = [['m.login.dummy']];
-const TOKEN_STAGE = 'm.login.registration_token';
-
 export const registrationEndpoints = ({
-  config,
   registration,
   registrationTokens,
   userInteractiveAuth,
 }: {
-  config: Pick<Config, 'registration'>;
   registration: Registration;
   registrationTokens: RegistrationTokens;
   userInteractiveAuth: UserInteractiveAuth;
@@ -51,9 +45,8 @@ export const registrationEndpoints = ({
       const password = body.password ?? null;
       // Before the proofs: whoever has to choose another password need not prove anything twice.
       if (password !== null) registration.checkPassword(password);
-      const flows = config.registration.requiresToken ? [[TOKEN_STAGE]] : FLOWS;
       const notes = new Map<string, string>();
-      const challenge = await userInteractiveAuth.check(request, null, body, flows, { notes });
+      const challenge = await userInteractiveAuth.check(request, null, body, registration.flows, { notes });
       if (challenge !== null) return challenge;
       if (password === null) throw missingParam('The password is missing.');
       const device = body.inhibit_login === true ? null : deviceWishOf(body);
