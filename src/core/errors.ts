@@ -53,5 +53,8 @@ export const missingToken = (): MatrixError => new MatrixError(401, 'M_MISSING_T
 /** 429 M_LIMIT_EXCEEDED; the HTTP layer adds `Retry-After` in whole seconds from `retry_after_ms`. */
 export const limitExceeded = (retryAfterMs: number): MatrixError =>
   new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many requests. Try again later.', { retry_after_ms: retryAfterMs });
+/** 403 M_USER_LIMIT_EXCEEDED: an account holds as much of something as it may. `infoUri` is where its user can ask about it. */
+export const userLimitExceeded = (message: string, infoUri: string): MatrixError =>
+  new MatrixError(403, 'M_USER_LIMIT_EXCEEDED', message, { info_uri: infoUri, can_upgrade: false });
 /** 400 with a code of its own. */
 export const badRequest = (errcode: string, message: string): MatrixError => new MatrixError(400, errcode, message);

@@ -127,6 +127,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   const { serverName } = config.server;
   const { registration: registrationConfig, sessions } = config;
   const publicBaseUrl = baseUrlOf(config);
+  const limitsInfoUri = config.server.adminContact ?? publicBaseUrl;
 
   // Limits and accounts
   const limiter = new RateLimiter({ clock, limits: limitsOf(config) });
@@ -229,7 +230,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   });
   const profileOf = (userId: UserId) => profiles.profileOf(userId);
   const pushRules = new PushRules({ db, stream, options: pushRuleOptions });
-  const accountData = new AccountData({ db, stream, rooms, pushRules });
+  const accountData = new AccountData({ db, stream, rooms, pushRules, limitsInfoUri });
   const succession = new RoomSuccession({
     db,
     rooms,
@@ -371,7 +372,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
   const search = new Search({ db, rooms, reader, events, ignored, replies, index: searchIndex });
 
   // What a user keeps, and what a user sees
-  const filters = new Filters({ db });
+  const filters = new Filters({ db, limitsInfoUri });
   const receipts = new Receipts({ db, stream, clock, rooms, events });
   const typing = new Typing({ stream, clock });
   const presenceViews = new PresenceViews(

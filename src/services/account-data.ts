@@ -1,5 +1,5 @@
 /** What clients keep on the server for their user: settings of the account and of single rooms, tags among them. */
-import { badJson, invalidParam, MatrixError, notFound, tooLarge } from '../core/errors.ts';
+import { badJson, invalidParam, MatrixError, notFound, tooLarge, userLimitExceeded } from '../core/errors.ts';
 import { isWithinBytes, type RoomId, type UserId } from '../core/ids.ts';
 import { isJsonObject, type JsonObject } from '../core/json-value.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -17,18 +17,27 @@ const TAGS_MAX = 100;
 const TAG_BYTES_MAX = 255;
 const TAGS_BYTES_MAX = 65_536;
 
+export type AccountDataDeps = {
+  readonly db: Database;
+  readonly stream: Stream;
+  readonly rooms: Rooms;
+  readonly pushRules: PushRules;
+  /** Where users can ask about limits. */
+  readonly limitsInfoUri: string;
+};
+
 export class AccountData {
-  readonly #deps: { db: Database; stream: Stream; rooms: Rooms; pushRules: PushRules };
+  readonly #deps: AccountDataDeps;
   readonly #tagging = new Map<UserId, Promise<unknown>>();
 
-  constructor(deps: { db: Database; stream: Stream; rooms: Rooms; pushRules: PushRules }) {
+  constructor(deps: AccountDataDeps) {
     this.#deps = deps;
   }
 
   /**
    * Stores data of the account, or of one room of it.
    *
-   * @throws MatrixError 405 M_BAD_JSON for types that other calls keep, 413 where there are too many types
+   * @throws MatrixError 405 M_BAD_JSON for types that other calls keep, 403 M_USER_LIMIT_EXCEEDED where there are too many types
    */
   async set(userId: UserId, roomId: RoomId | null, type: string, content: JsonObject): Promise<void> {
     if (KEPT_ELSEWHERE.has(type)) {
@@ -38,7 +47,7 @@ export class AccountData {
     const roomNo = await this.#roomNo(roomId);
     const isNew = (await findAccountData(this.#deps.db, userId, roomNo, type)) === undefined;
     if (isNew && (await countAccountData(this.#deps.db, userId, roomNo)) >= TYPES_MAX) {
-      throw tooLarge(`There are at most ${TYPES_MAX} types of account data.`);
+      throw userLimitExceeded(`There are at most ${TYPES_MAX} types of account data.`, this.#deps.limitsInfoUri);
     }
     await this.#store(userId, roomNo, type, JSON.stringify(content));
   }

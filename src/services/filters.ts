@@ -1,6 +1,6 @@
 /** Stored filters of users, compiled once. */
 import { LRUCache } from 'lru-cache';
-import { invalidParam, notFound, notJson } from '../core/errors.ts';
+import { invalidParam, notFound, notJson, userLimitExceeded } from '../core/errors.ts';
 import { compileFilter, type SyncFilter } from '../core/filter.ts';
 import type { UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
@@ -14,13 +14,16 @@ const FILTER_CHARS_MAX = 65_536;
 
 export class Filters {
   readonly #db: Database;
+  readonly #limitsInfoUri: string;
   readonly #compiled = new LRUCache<string, SyncFilter>(atMost(10_000));
 
-  constructor(deps: { db: Database }) {
+  /** `limitsInfoUri` is where users can ask about limits. */
+  constructor(deps: { db: Database; limitsInfoUri: string }) {
     this.#db = deps.db;
+    this.#limitsInfoUri = deps.limitsInfoUri;
   }
 
-  /** Stores a filter and gives its ID; the same filter has one ID. Throws 400 where it is no valid filter. */
+  /** Stores a filter and gives its ID; the same filter has one ID. Throws 400 where it is no valid filter, 403 where there are too many. */
   async define(userId: UserId, body: JsonObject): Promise<string> {
     compileFilter(body);
     const filter = JSON.stringify(body);
@@ -29,7 +32,9 @@ export class Filters {
       const stored = await listFilters(this.#db, userId);
       const same = stored.find((row) => row.filter === filter);
       if (same !== undefined) return String(same.filterId);
-      if (stored.length >= FILTERS_MAX) throw invalidParam(`More than ${FILTERS_MAX} filters cannot be stored.`);
+      if (stored.length >= FILTERS_MAX) {
+        throw userLimitExceeded(`More than ${FILTERS_MAX} filters cannot be stored.`, this.#limitsInfoUri);
+      }
       const filterId = (stored.at(-1)?.filterId ?? -1) + 1;
       try {
         await this.#db.commit([insertFilter(userId, filterId, filter)]);

@@ -89,7 +89,7 @@ export async function startWorld(db: Database, clock: HandClock, seed: number): 
     ...engine,
     receipts: new Receipts({ db, stream, clock, rooms, events }),
     pushRules,
-    accountData: new AccountData({ db, stream, rooms, pushRules }),
+    accountData: new AccountData({ db, stream, rooms, pushRules, limitsInfoUri: 'mailto:admin@myelin.test' }),
     unread,
     async sync(userId, since, tellsThreadsApart) {
       const answer = await sync.sync({

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { forEachDatabase } from '../../../test/support/databases.ts';
-import { succeeded } from '../../testing/test-client.ts';
+import type { UserId } from '../../core/ids.ts';
+import { insertFilter } from '../../storage/account-data.ts';
+import { succeeded, type TestUser } from '../../testing/test-client.ts';
 import { testServer } from '../../testing/test-server.ts';
 
 forEachDatabase((database) => {
@@ -22,6 +24,29 @@ forEachDatabase((database) => {
     assert.equal((await alice.get(`${path}/x`)).body.errcode, 'M_NOT_FOUND');
     assert.equal((await mallory.get(`${path}/${one}`)).status, 403);
     assert.equal((await mallory.post(path, {})).status, 403);
+  });
+
+  test('who stores too many filters is told so, and where to ask about it (v1.18/7)', async (t) => {
+    const adminContact = 'mailto:admin@myelin.test';
+    const server = await testServer(t, { database, config: { server: { adminContact } } });
+    const [alice, bob] = [await server.user('alice'), await server.user('bob')];
+    const pathOf = (user: TestUser) => `/v3/user/${encodeURIComponent(user.userId)}/filter`;
+    const statements = Array.from({ length: 1000 }, (_, index) => {
+      return insertFilter(alice.userId as UserId, index, `{"org.example":${index}}`);
+    });
+    await server.inspect((db) => db.commit(statements));
+
+    const refused = await alice.post(pathOf(alice), { 'org.example': 1000 });
+
+    assert.equal(refused.status, 403);
+    assert.deepEqual(refused.body, {
+      errcode: 'M_USER_LIMIT_EXCEEDED',
+      error: 'More than 1000 filters cannot be stored.',
+      info_uri: adminContact,
+      can_upgrade: false,
+    });
+    assert.equal(succeeded(await alice.post(pathOf(alice), { 'org.example': 7 })).filter_id, '7');
+    succeeded(await bob.post(pathOf(bob), {}));
   });
 
   test('what is no filter is refused where it is stored and where it is used', async (t) => {
