@@ -43,8 +43,8 @@ test('an import from above is told why, whatever its form', () => {
 test('neighbors do not know each other, tests among them', () => {
   const text = `import { sync } from '../sync/sync.ts';`;
 
-  assert.match(problemsOf('src/services/devices.ts', text), /neighbors on floor 5/);
-  assert.match(problemsOf('src/services/devices.test.ts', text), /neighbors on floor 5/);
+  assert.match(problemsOf('src/services/devices.ts', text), /neighbors on floor 6/);
+  assert.match(problemsOf('src/services/devices.test.ts', text), /neighbors on floor 6/);
 });
 
 test('a test may use the test kit, and a source file may not', () => {

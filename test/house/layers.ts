@@ -9,7 +9,9 @@ import { type Import, lineOf, type Problem, type SourceFile, walk } from './sour
  */
 export const FLOORS: readonly (readonly string[])[] = [
   ['kit', 'core'],
-  ['config', 'contracts', 'http', 'workers', 'storage'],
+  ['config', 'http', 'workers', 'storage'],
+  // Above http: a contract is made of its schemas, and below all who call it or answer to it.
+  ['contracts'],
   ['stream', 'remote'],
   ['rooms'],
   ['services', 'sync'],

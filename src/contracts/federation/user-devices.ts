@@ -1,0 +1,17 @@
+/** Server-server module "Device management". */
+import { anyObject, array, integer, object, optional, userId } from '../../http/schema.ts';
+import { operation } from '../operation.ts';
+
+export const getUserDevices = operation({
+  name: 'getUserDevices',
+  method: 'GET',
+  path: '/_matrix/federation/v1/user/devices/:userId',
+  params: object({ userId }),
+  reply: object({
+    user_id: userId,
+    stream_id: integer,
+    devices: array(anyObject),
+    master_key: optional(anyObject),
+    self_signing_key: optional(anyObject),
+  }),
+});

@@ -1,0 +1,69 @@
+/** What goes wrong between us and another machine, told apart by what the caller can do about it. */
+import { MatrixError } from '../core/errors.ts';
+import type { JsonObject } from '../core/json-value.ts';
+
+/**
+ * `blocked`: our rules forbid the address or the server; `unreachable`: no connection, or it broke or timed out;
+ * `refused`: the other side answered with an error; `bad-reply`: what it answered makes no sense or is too large;
+ * `backing-off`: it did not answer lately, so it was not asked.
+ */
+export type RemoteFault = 'blocked' | 'unreachable' | 'refused' | 'bad-reply' | 'backing-off';
+
+export type RemoteErrorFacts = {
+  /** The HTTP status of a refusal. */
+  readonly remoteStatus?: number;
+  /** The body of a refusal, where it is a JSON object. */
+  readonly remoteBody?: JsonObject;
+  /** How long the other side asks us to wait, or until we try again. */
+  readonly retryAfterMs?: number;
+  readonly cause?: unknown;
+};
+
+/**
+ * A request to another machine that failed. Where nobody catches it, whoever asked us is told 502, and 403 where our
+ * own rules forbid the request.
+ */
+export class RemoteError extends MatrixError {
+  readonly fault: RemoteFault;
+  readonly remoteStatus: number | null;
+  readonly remoteBody: JsonObject | null;
+  readonly retryAfterMs: number | null;
+
+  constructor(fault: RemoteFault, message: string, facts: RemoteErrorFacts = {}) {
+    super(fault === 'blocked' ? 403 : 502, fault === 'blocked' ? 'M_FORBIDDEN' : 'M_UNKNOWN', message);
+    this.name = 'RemoteError';
+    this.fault = fault;
+    this.remoteStatus = facts.remoteStatus ?? null;
+    this.remoteBody = facts.remoteBody ?? null;
+    this.retryAfterMs = facts.retryAfterMs ?? null;
+    if (facts.cause !== undefined) this.cause = facts.cause;
+  }
+
+  /** The error code of a refusal; null where there is none. */
+  get remoteErrcode(): string | null {
+    const errcode = this.remoteBody?.['errcode'];
+    return typeof errcode === 'string' ? errcode : null;
+  }
+
+  /**
+   * The refusal of the other side as ours, for calls that only pass its word on; itself where the other side gave no
+   * word that a client could act on.
+   */
+  passedOn(): MatrixError {
+    const errcode = this.remoteErrcode;
+    if (errcode === null || this.remoteStatus === null || this.remoteStatus < 400 || this.remoteStatus > 499)
+      return this;
+    const sentence = this.remoteBody?.['error'];
+    return new MatrixError(this.remoteStatus, errcode, typeof sentence === 'string' ? sentence : this.message);
+  }
+}
+
+/** A short reason out of whatever a socket or a library threw. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if ('code' in error && typeof error.code === 'string' && !error.message.includes(error.code)) {
+    return error.message === '' ? error.code : `${error.message} (${error.code})`;
+  }
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join('; ');
+  return error.message;
+}
