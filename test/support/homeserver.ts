@@ -10,6 +10,8 @@ import { freePort } from './free-port.ts';
 import type { TestDatabase } from './postgres.ts';
 
 export type HomeserverOptions = {
+  /** The port that clients speak to; a free one where it is left out. */
+  readonly port?: number;
   /** SQLite, in the server's own directory, where it is left out. */
   readonly postgres?: TestDatabase;
   /** Keys of homeserver.yaml that replace ours. */
@@ -99,7 +101,7 @@ export class Homeserver {
 
   /** Writes the configuration and a signing key into a new directory; starts nothing. */
   static async prepare(options: HomeserverOptions = {}): Promise<Homeserver> {
-    const port = await freePort();
+    const port = options.port ?? (await freePort());
     const dir = mkdtempSync(join(tmpdir(), 'myelin-server-'));
     const sharedSecret = randomBytes(16).toString('hex');
     const seed = randomBytes(32).toString('base64').replaceAll('=', '');
