@@ -1,11 +1,9 @@
 /** All wiring, read from top to bottom: what is built, in which order, and who gets what. */
 import { todaysPaths } from '../api/client/paths.ts';
 import type { Config } from '../config/config.ts';
-import { MatrixError } from '../core/errors.ts';
 import { serverNameOf, type UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import type { SigningKey } from '../core/signing.ts';
-import type { ServerGuard } from '../http/guard.ts';
 import { type RateLimit, RateLimiter } from '../http/limits.ts';
 import type { RouterOptions } from '../http/router.ts';
 import type { Clock } from '../kit/clock.ts';
@@ -13,6 +11,8 @@ import { every } from '../kit/every.ts';
 import type { Log } from '../kit/log.ts';
 import type { Metrics } from '../kit/metrics.ts';
 import type { Random } from '../kit/random.ts';
+import { Keyring, type ServerCaller } from '../remote/keyring.ts';
+import { FederationGuard } from '../remote/request-guard.ts';
 import { AuthIndex } from '../rooms/auth-index.ts';
 import { Bundles } from '../rooms/bundles.ts';
 import { ClientViews, deviceScopeOf } from '../rooms/client-view.ts';
@@ -97,7 +97,9 @@ export type ComposeDeps = {
   readonly config: Config;
   readonly db: Database;
   readonly stream: Stream;
-  readonly signingKey: SigningKey;
+  /** The first one signs; all are published. */
+  readonly signingKeys: readonly [SigningKey, ...SigningKey[]];
+  readonly caller: ServerCaller;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -123,8 +125,10 @@ const HOUR_MS = 3_600_000;
 const ONCE_KEYS_KEPT_MS = 24 * HOUR_MS;
 
 /** Builds everything. */
-export function compose({ config, db, stream, signingKey, clock, random, log, metrics }: ComposeDeps): Composed {
+export function compose(deps: ComposeDeps): Composed {
+  const { config, db, stream, signingKeys, caller, clock, random, log, metrics } = deps;
   const { serverName } = config.server;
+  const [signingKey] = signingKeys;
   const { registration: registrationConfig, sessions } = config;
   const publicBaseUrl = baseUrlOf(config);
   const limitsInfoUri = config.server.adminContact ?? publicBaseUrl;
@@ -417,6 +421,16 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     presenceViews,
   });
 
+  // Other servers
+  const { domainWhitelist } = config.federation;
+  const keyring = new Keyring({ serverName, signingKeys, caller, clock, log: log.child('remote.keyring') });
+  const serverGuard = new FederationGuard({
+    serverName,
+    keys: keyring,
+    clock,
+    mayFederate: (name) => domainWhitelist === null || domainWhitelist.includes(name),
+  });
+
   // Timed jobs
   const stopForgetting = every(
     clock,
@@ -489,7 +503,7 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
       resources,
       alsoKnownAs: todaysPaths,
       guard: accessTokens,
-      serverGuard: noFederation,
+      serverGuard,
       limiter,
       onActivity: (user) => presenceTracker.noteActivity(user.userId, deviceScopeOf(user)),
       clock,
@@ -504,12 +518,6 @@ export function compose({ config, db, stream, signingKey, clock, random, log, me
     },
   };
 }
-
-const noFederation: ServerGuard = {
-  async verify() {
-    throw new MatrixError(401, 'M_UNAUTHORIZED', 'This server does not federate.');
-  },
-};
 
 /** Where clients find us, with a slash at the end. */
 function baseUrlOf(config: Config): string {

@@ -1,6 +1,7 @@
 /** Starts a server, keeps it going, and ends it in order. */
 import { type Config, type Listener, loadConfig } from '../config/config.ts';
 import type { ServerName } from '../core/ids.ts';
+import { readPublicKey } from '../core/server-keys.ts';
 import { parseSigningKeys, type SigningKey } from '../core/signing.ts';
 import { watchEventLoop } from '../http/event-loop-watch.ts';
 import { type BoundAddress, type Certificate, createHttpServer, type ListenerOptions } from '../http/server.ts';
@@ -8,6 +9,8 @@ import { type Clock, systemClock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { Metrics } from '../kit/metrics.ts';
 import { type Random, systemRandom } from '../kit/random.ts';
+import type { ServerCaller } from '../remote/keyring.ts';
+import { RemoteError } from '../remote/remote-error.ts';
 import type { Database } from '../storage/database.ts';
 import { openDatabase } from '../storage/open.ts';
 import { findSetting, insertSetting } from '../storage/settings.ts';
@@ -24,6 +27,8 @@ export type ServeOptions = {
   readonly configPaths: readonly string[];
   readonly clock?: Clock;
   readonly random?: Random;
+  /** Who calls other servers in a test. */
+  readonly caller?: ServerCaller;
   /** False gives up that what was acknowledged survives a power failure: for tests only. */
   readonly isDurable?: boolean;
 };
@@ -45,7 +50,7 @@ const DRAIN_MS = 3500;
  */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
   const { config, log, configPaths, clock = systemClock(), random = systemRandom() } = options;
-  const signingKey = readSigningKey(config.keys.signingKeyPath);
+  const signingKeys = readSigningKeys(config.keys.signingKeyPath);
   const certificate = readCertificate(config);
   const metrics = config.metrics.isEnabled ? await openMetrics() : null;
   const watch = metrics === null ? null : watchEventLoop(metrics);
@@ -56,7 +61,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   try {
     await claimDatabase(db, config.server.serverName);
     const stream = await Stream.open({ db, clock });
-    const composed = compose({ config, db, stream, signingKey, clock, random, log, metrics });
+    const caller = options.caller ?? nobody;
+    const composed = compose({ config, db, stream, signingKeys, caller, clock, random, log, metrics });
     const http = createHttpServer({ ...composed.router, certificate });
     const addresses = await http.listen(config.listeners.map(listenerOptions));
     return {
@@ -105,10 +111,24 @@ async function claimDatabase(db: Database, serverName: ServerName): Promise<void
   );
 }
 
-function readSigningKey(path: string): SigningKey {
-  const [key] = parseSigningKeys(readText(path, 'signing key', 'signing_key_path; --generate-keys makes one'));
-  if (key === undefined) throw new StartError(`There is no key in the signing key file ${path}.`);
-  return key;
+const nobody: ServerCaller = {
+  async call(destination) {
+    throw new RemoteError('unreachable', `${destination} is not asked: this server does not call others yet.`);
+  },
+};
+
+function readSigningKeys(path: string): [SigningKey, ...SigningKey[]] {
+  const text = readText(path, 'signing key', 'signing_key_path; --generate-keys makes one');
+  const [first, ...further] = parseSigningKeys(text);
+  if (first === undefined) throw new StartError(`There is no key in the signing key file ${path}.`);
+  for (const { keyId, publicKey } of [first, ...further]) {
+    if (readPublicKey(publicKey) !== null) continue;
+    throw new StartError(
+      `The key ${keyId} in ${path} was published: anybody can sign with it (CVE-2026-24044). Replace it by a new one ` +
+        '(--generate-keys makes one), and do not list it under old_signing_keys.',
+    );
+  }
+  return [first, ...further];
 }
 
 function readCertificate({ tls, listeners }: Config): Certificate | null {

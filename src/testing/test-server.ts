@@ -13,6 +13,7 @@ import { databaseOptions } from '../main/database-options.ts';
 import { type RunningServer, serve } from '../main/serve.ts';
 import type { Database } from '../storage/database.ts';
 import { openDatabase } from '../storage/open.ts';
+import { callerTo } from './server-caller.ts';
 import { TestClient, TestUser } from './test-client.ts';
 
 /** A kind of database that tests run on. */
@@ -49,6 +50,8 @@ const UNLIMITED = { perSecond: 1e6, burstCount: 1e6 };
 export class TestServer extends TestClient {
   readonly serverName: string;
   readonly clock: Clock;
+  /** Where other servers are, by name: see `remoteServer`. */
+  readonly places = new Map<string, string>();
   readonly #options: TestServerOptions;
   readonly #config: Config;
   #running: RunningServer | null = null;
@@ -75,6 +78,7 @@ export class TestServer extends TestClient {
       log: this.#options.log ?? silentLog,
       configPaths: [],
       clock: this.clock,
+      caller: callerTo(this.places),
       random: seededRandom((this.#options.seed ?? 1) + this.#starts++),
       isDurable: false,
     });
