@@ -44,6 +44,7 @@ import { Notifications } from '../services/notifications.ts';
 import { Passwords } from '../services/passwords.ts';
 import { Presence } from '../services/presence.ts';
 import { Profiles } from '../services/profiles.ts';
+import { PublishedKeys } from '../services/published-keys.ts';
 import { PublishedRooms } from '../services/published-rooms.ts';
 import { PushRules } from '../services/push-rules.ts';
 import { Receipts } from '../services/receipts.ts';
@@ -464,6 +465,13 @@ export function compose(deps: ComposeDeps): Composed {
     presence,
     profiles,
     publicBaseUrl,
+    publishedKeys: new PublishedKeys({
+      serverName,
+      signingKeys,
+      oldKeys: config.keys.oldSigningKeys,
+      validityMs: config.keys.keyRefreshIntervalMs,
+      clock,
+    }),
     pushRules,
     receipts,
     redactions,

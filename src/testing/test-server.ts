@@ -38,6 +38,8 @@ export type TestServerOptions = {
   readonly hasRateLimits?: boolean;
   readonly serverName?: string;
   readonly log?: Log;
+  /** The text of the signing key file; one key made from the seed where left out. */
+  readonly signingKeyText?: string;
 };
 
 /** What others may know to register users, as an admin does. */
@@ -144,7 +146,8 @@ export async function testServer(t: Pick<TestContext, 'after'>, options: TestSer
   const directory = mkdtempSync(join(tmpdir(), 'myelin-test-'));
   const seed = options.seed ?? 1;
   const signingKeyPath = join(directory, 'signing.key');
-  writeFileSync(signingKeyPath, `${formatSigningKey('a_test', seededRandom(seed).bytes(32))}\n`);
+  const signingKeyText = options.signingKeyText ?? `${formatSigningKey('a_test', seededRandom(seed).bytes(32))}\n`;
+  writeFileSync(signingKeyPath, signingKeyText);
   const database = (await options.database?.make(t)) ?? { engine: 'sqlite', path: join(directory, 'homeserver.db') };
   const config = configFor(options, { database, signingKeyPath, mediaPath: join(directory, 'media') });
   const server = new TestServer(config, options.clock ?? systemClock(), options);
