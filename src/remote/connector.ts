@@ -63,13 +63,17 @@ export function makeConnector(deps: ConnectorDeps): (endpoint: Endpoint) => Prom
       try {
         found = await resolver.addresses(host);
       } catch (error) {
-        throw new RemoteError('unreachable', `${host} has no address: ${reasonOf(error)}.`, { cause: error });
+        throw new RemoteError('unreachable', `${host} has no address: ${reasonOf(error)}.`, {
+          isUnsent: true,
+          cause: error,
+        });
       }
     }
     const allowed = found.filter(({ address }) => guard.mayReach(address));
-    if (found.length === 0) throw new RemoteError('unreachable', `${host} has no address.`);
+    if (found.length === 0) throw new RemoteError('unreachable', `${host} has no address.`, { isUnsent: true });
     // Which addresses those were is told to nobody: it would map our own network for strangers.
-    if (allowed.length === 0) throw new RemoteError('blocked', `${host} leads to addresses that may not be reached.`);
+    if (allowed.length === 0)
+      throw new RemoteError('blocked', `${host} leads to addresses that may not be reached.`, { isUnsent: true });
     return allowed;
   }
 
@@ -103,7 +107,10 @@ export function makeConnector(deps: ConnectorDeps): (endpoint: Endpoint) => Prom
         timer.cancel();
         socket.destroy();
         reject(
-          new RemoteError('unreachable', `${host}:${port} cannot be reached: ${reasonOf(error)}.`, { cause: error }),
+          new RemoteError('unreachable', `${host}:${port} cannot be reached: ${reasonOf(error)}.`, {
+            isUnsent: true,
+            cause: error,
+          }),
         );
       };
       socket.once('error', fail);
@@ -113,7 +120,7 @@ export function makeConnector(deps: ConnectorDeps): (endpoint: Endpoint) => Prom
         const { remoteAddress } = socket;
         if (remoteAddress === undefined || !guard.mayReach(remoteAddress)) {
           socket.destroy();
-          reject(new RemoteError('blocked', `${host} leads to addresses that may not be reached.`));
+          reject(new RemoteError('blocked', `${host} leads to addresses that may not be reached.`, { isUnsent: true }));
           return;
         }
         socket.setNoDelay(true);
@@ -128,7 +135,7 @@ export function makeConnector(deps: ConnectorDeps): (endpoint: Endpoint) => Prom
 export function withDeadline<T>(clock: Clock, timeoutMs: number, work: Promise<T>, what: string): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = clock.after(timeoutMs, () => {
-      reject(new RemoteError('unreachable', `${what} took longer than ${timeoutMs} ms.`));
+      reject(new RemoteError('unreachable', `${what} took longer than ${timeoutMs} ms.`, { isUnsent: true }));
     });
     work.then(resolve, reject).finally(() => timer.cancel());
   });

@@ -16,6 +16,8 @@ export type RemoteErrorFacts = {
   readonly remoteBody?: JsonObject;
   /** How long the other side asks us to wait, or until we try again. */
   readonly retryAfterMs?: number;
+  /** No connection came about, so nothing was asked: another place of the same server may be. */
+  readonly isUnsent?: boolean;
   readonly cause?: unknown;
 };
 
@@ -28,6 +30,7 @@ export class RemoteError extends MatrixError {
   readonly remoteStatus: number | null;
   readonly remoteBody: JsonObject | null;
   readonly retryAfterMs: number | null;
+  readonly isUnsent: boolean;
 
   constructor(fault: RemoteFault, message: string, facts: RemoteErrorFacts = {}) {
     super(fault === 'blocked' ? 403 : 502, fault === 'blocked' ? 'M_FORBIDDEN' : 'M_UNKNOWN', message);
@@ -36,6 +39,7 @@ export class RemoteError extends MatrixError {
     this.remoteStatus = facts.remoteStatus ?? null;
     this.remoteBody = facts.remoteBody ?? null;
     this.retryAfterMs = facts.retryAfterMs ?? null;
+    this.isUnsent = facts.isUnsent ?? false;
     if (facts.cause !== undefined) this.cause = facts.cause;
   }
 
