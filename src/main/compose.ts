@@ -374,7 +374,7 @@ export function compose(deps: ComposeDeps): Composed {
       })
     : null;
   const userDirectory = new UserDirectory({ db, serverName, index: userDirectoryIndex, config: config.userDirectory });
-  const search = new Search({ db, rooms, reader, events, ignored, replies, index: searchIndex });
+  const search = new Search({ db, rooms, reader, events, ignored, views, replies, index: searchIndex });
 
   // What a user keeps, and what a user sees
   const filters = new Filters({ db, limitsInfoUri });

@@ -12,7 +12,7 @@ import {
   type UnsignedFacts,
 } from '../core/client-event.ts';
 import type { EventId, UserId } from '../core/ids.ts';
-import type { JsonObject } from '../core/json-value.ts';
+import type { JsonObject, JsonValue } from '../core/json-value.ts';
 import { stateKeyTuple } from '../core/pdu.ts';
 import { redactContent } from '../core/redaction.ts';
 import type { Clock } from '../kit/clock.ts';
@@ -92,7 +92,7 @@ export class ClientViews {
     const roomId = options.withRoomId === false ? undefined : live.roomId;
     const erased = await this.#deps.erased.all();
     return events.map((event, index) => {
-      const base = isErasedFor(erased, event, unsigned[index]!)
+      const base = isErasedFor(erased, live, event, unsigned[index]!['membership'], options)
         ? clientEventBaseText(event.rules, event.pdu, true)
         : event.clientBase;
       return clientEventText(base, unsigned[index]!, roomId);
@@ -110,8 +110,21 @@ export class ClientViews {
     const room = options.withRoomId === false ? {} : { room_id: live.roomId };
     const erased = await this.#deps.erased.all();
     return events.map((event, index) => {
-      const isRedacted = event.isRedacted || isErasedFor(erased, event, unsigned[index]!);
+      const isErased = isErasedFor(erased, live, event, unsigned[index]!['membership'], options);
+      const isRedacted = event.isRedacted || isErased;
       return { ...room, ...clientEventBase(event.rules, event.pdu, isRedacted), unsigned: unsigned[index]! };
+    });
+  }
+
+  /** Those of the events whose content the user may read: all but what erased users said while the user was not there. */
+  async keepUnerased(live: LiveRoom, events: readonly StoredEvent[], userId: UserId): Promise<readonly StoredEvent[]> {
+    const erased = await this.#deps.erased.all();
+    if (erased.size === 0) return events;
+    const memberships = await this.#memberships(live, events, userId);
+    return events.filter((event) => {
+      const { snapshotNo } = event.row;
+      const membership = snapshotNo === null ? undefined : memberships.get(snapshotNo);
+      return !isErasedFor(erased, live, event, membership, {});
     });
   }
 
@@ -254,9 +267,21 @@ export class ClientViews {
   }
 }
 
-/** Whether a reader must not see what somebody said who asked to be forgotten: they were not there to hear it. */
-function isErasedFor(erased: ReadonlySet<UserId>, event: StoredEvent, unsigned: JsonObject): boolean {
-  return erased.size > 0 && erased.has(event.pdu.sender) && unsigned['membership'] !== 'join';
+/**
+ * Whether a reader must not see what somebody said who asked to be forgotten: they were not there to hear it. The state
+ * that a room goes by stays whole, else newcomers would take an encrypted room for a plain one; what member events tell
+ * of a profile does not.
+ */
+function isErasedFor(
+  erased: ReadonlySet<UserId>,
+  live: LiveRoom,
+  { eventNo, pdu }: StoredEvent,
+  membership: JsonValue | undefined,
+  { isState = false }: ViewOptions,
+): boolean {
+  if (erased.size === 0 || !erased.has(pdu.sender) || membership === 'join') return false;
+  if (pdu.stateKey === null || pdu.type === 'm.room.member') return true;
+  return !isState && live.currentNo(pdu.type, pdu.stateKey) !== eventNo;
 }
 
 function becauseOf(redaction: StoredEvent, nowMs: number): JsonObject {

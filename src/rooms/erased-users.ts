@@ -5,14 +5,14 @@
  */
 import type { UserId } from '../core/ids.ts';
 import { listErasedUsers } from '../storage/accounts.ts';
-import type { Database } from '../storage/database.ts';
+import type { Reader } from '../storage/database.ts';
 import type { Stream } from '../stream/stream.ts';
 
 export class ErasedUsers {
-  readonly #db: Database;
+  readonly #db: Reader;
   #loaded: Promise<ReadonlySet<UserId>> | null = null;
 
-  constructor(deps: { db: Database; stream: Stream }) {
+  constructor(deps: { db: Reader; stream: Pick<Stream, 'listen'> }) {
     this.#db = deps.db;
     deps.stream.listen((change) => {
       // Closing an account takes its profile away.
@@ -22,7 +22,16 @@ export class ErasedUsers {
 
   /** All of them, of this server; seldom any. */
   all(): Promise<ReadonlySet<UserId>> {
-    this.#loaded ??= listErasedUsers(this.#db).then((userIds) => new Set(userIds));
+    this.#loaded ??= this.#load();
     return this.#loaded;
+  }
+
+  #load(): Promise<ReadonlySet<UserId>> {
+    const loading = listErasedUsers(this.#db).then((userIds) => new Set(userIds));
+    // What failed once is tried again, and not given to everybody from then on.
+    loading.catch(() => {
+      if (this.#loaded === loading) this.#loaded = null;
+    });
+    return loading;
   }
 }

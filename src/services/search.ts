@@ -16,7 +16,7 @@ import {
   type SearchQuery,
   searchedText,
 } from '../core/search-text.ts';
-import { shownContent, type ViewReader } from '../rooms/client-view.ts';
+import { type ClientViews, shownContent, type ViewReader } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import { type IgnoredUsers, isHushed } from '../rooms/ignored-users.ts';
 import type { RoomReader } from '../rooms/read.ts';
@@ -43,6 +43,7 @@ export type SearchDeps = {
   readonly reader: RoomReader;
   readonly events: EventStore;
   readonly ignored: IgnoredUsers;
+  readonly views: ClientViews;
   readonly replies: SearchReplies;
   /** null where searching is switched off. */
   readonly index: SearchIndex | null;
@@ -185,7 +186,7 @@ export class Search {
 
   /** Those of the entries that are what is looked for and that the user may see, in their order. */
   async #look(scope: Scope, entryNos: readonly number[]): Promise<SearchHit[]> {
-    const { db, events: store, rooms, reader } = this.#deps;
+    const { db, events: store, rooms, reader, views } = this.#deps;
     const rows = await findEventsByNumber(
       db,
       entryNos.filter((entryNo) => entryNo >= 0),
@@ -211,7 +212,9 @@ export class Search {
       const live = await rooms.get((await store.room(roomNo)).roomId);
       const { relatedBy } = scope.ask.filter;
       const related = relatedBy === null ? events : await reader.keepRelated(live, events, relatedBy);
-      for (const event of await reader.filterVisible(live, related, scope.userId)) {
+      const visible = await reader.filterVisible(live, related, scope.userId);
+      // Finding a word tells that it was said, though the event is shown redacted.
+      for (const event of await views.keepUnerased(live, visible, scope.userId)) {
         const entryNo = event.position < 0 ? event.position : event.eventNo;
         const rank = rankOf(scope.query, haystacks.get(event)!);
         hits.push({ event, live, entryNo, rank, until: scope.rooms.get(roomNo) ?? null });
