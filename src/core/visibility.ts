@@ -43,6 +43,27 @@ export function isEventVisible(facts: VisibilityFacts): boolean {
   );
 }
 
+/** As for a user, of a server that is in the room: the memberships are those of all its users just before and after. */
+export type ServerVisibilityFacts = {
+  readonly visibilityBefore: HistoryVisibility;
+  readonly visibilityAfter: HistoryVisibility;
+  readonly memberships: Iterable<string>;
+};
+
+/** Whether a server with a joined user may see the event: it may where one of its users may have. */
+export function isEventVisibleToServer({
+  visibilityBefore,
+  visibilityAfter,
+  memberships,
+}: ServerVisibilityFacts): boolean {
+  const visibilities = [visibilityBefore, visibilityAfter];
+  if (visibilities.some((visibility) => isVisibleIn(visibility, null, true))) return true;
+  for (const membership of memberships) {
+    if (visibilities.some((visibility) => isVisibleIn(visibility, membership, true))) return true;
+  }
+  return false;
+}
+
 /** The five rules of the specification, by their numbers. */
 function isVisibleIn(visibility: HistoryVisibility, membership: string | null, hasJoinedSince: boolean): boolean {
   if (visibility === 'world_readable') return true; // 1

@@ -24,7 +24,9 @@ import { PushVerdicts } from '../rooms/push-verdicts.ts';
 import { RoomReader } from '../rooms/read.ts';
 import { Relations } from '../rooms/relations.ts';
 import { RoomFacts } from '../rooms/room-facts.ts';
+import { RoomGraph } from '../rooms/room-graph.ts';
 import { Rooms } from '../rooms/rooms.ts';
+import { ServerVisibility } from '../rooms/server-visibility.ts';
 import { Snapshots } from '../rooms/snapshots.ts';
 import { AccessTokens } from '../services/access-tokens.ts';
 import { AccountData } from '../services/account-data.ts';
@@ -60,6 +62,9 @@ import {
 import { RegistrationTokens } from '../services/registration-tokens.ts';
 import { RelationChecks } from '../services/relation-checks.ts';
 import { Reports } from '../services/reports.ts';
+import { ResidentHistory } from '../services/resident-history.ts';
+import { ResidentRooms } from '../services/resident-rooms.ts';
+import { ResidentState } from '../services/resident-state.ts';
 import { RoomCreation } from '../services/room-creation.ts';
 import { RoomDirectory } from '../services/room-directory.ts';
 import { RoomEvents } from '../services/room-events.ts';
@@ -423,6 +428,9 @@ export function compose(deps: ComposeDeps): Composed {
   });
 
   // Other servers
+  const graph = new RoomGraph({ db, events, snapshots });
+  const serverVisibility = new ServerVisibility({ events, snapshots, erased });
+  const residentRooms = new ResidentRooms({ rooms, reader, events });
   const { domainWhitelist } = config.federation;
   const keyring = new Keyring({ serverName, signingKeys, caller, clock, log: log.child('remote.keyring') });
   const serverGuard = new FederationGuard({
@@ -460,6 +468,7 @@ export function compose(deps: ComposeDeps): Composed {
     membership,
     mutualRooms: new MutualRooms({ db }),
     metrics,
+    now: () => clock.now(),
     notifications: new Notifications({ db, stream, rooms, events, views, verdicts }),
     oldSync,
     presence,
@@ -480,10 +489,13 @@ export function compose(deps: ComposeDeps): Composed {
     roomCreation,
     roomDirectory,
     roomEvents,
+    residentHistory: new ResidentHistory({ residentRooms, graph, visibility: serverVisibility }),
+    residentRooms,
+    residentState: new ResidentState({ residentRooms, graph }),
     reports: new Reports({ db, stream, clock, rooms, reader, events, facts, log: log.child('services.reports') }),
     roomHistory,
     roomSummaries,
-    roomTimes: new RoomTimes({ db, stream, events, reader }),
+    roomTimes: new RoomTimes({ db, stream, events, reader, visibility: serverVisibility }),
     roomUpgrades,
     rooms,
     search,

@@ -9,7 +9,7 @@ import { topologicalOrder } from '../core/topological-order.ts';
 import { nextTurn } from '../kit/next-turn.ts';
 import { listAuthEntries } from '../storage/auth-index.ts';
 import type { Database } from '../storage/database.ts';
-import { findEventNumbers, listBackwardExtremities, listEventIds } from '../storage/room-graph.ts';
+import { findEventNumbers, listBackwardExtremities, listEventIds, listWireTexts } from '../storage/room-graph.ts';
 import type { StreamPosition } from '../stream/stream.ts';
 import { decodeAuthEntry } from './auth-entry.ts';
 import type { EventStore } from './event-store.ts';
@@ -184,6 +184,20 @@ export class RoomGraph {
     for (let start = 0; start < eventNos.length; start += CHUNK) {
       if (start > 0) await nextTurn();
       yield await this.#events.list(eventNos.slice(start, start + CHUNK));
+    }
+  }
+
+  /**
+   * Events by number as servers exchange them, as JSON texts, some at a time. They are neither parsed nor kept at hand:
+   * the state of a large room would drive everything else out of the memory.
+   */
+  async *wireTexts(eventNos: readonly number[]): AsyncGenerator<string[]> {
+    for (let start = 0; start < eventNos.length; start += CHUNK) {
+      if (start > 0) await nextTurn();
+      const rows = await listWireTexts(this.#db, eventNos.slice(start, start + CHUNK));
+      const redactedNos = rows.filter(({ isRedacted }) => isRedacted).map(({ eventNo }) => eventNo);
+      const redacted = (await this.#events.list(redactedNos)).map((event) => event.wireText());
+      yield [...rows.filter(({ isRedacted }) => !isRedacted).map(({ json }) => json), ...redacted];
     }
   }
 

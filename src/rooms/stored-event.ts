@@ -1,11 +1,11 @@
 /** An event as the engine holds it: its row, its PDU, and what is made of it once and kept. */
 import { clientEventBaseText } from '../core/client-event.ts';
 import type { EventId } from '../core/ids.ts';
-import { parseJson } from '../core/json.ts';
+import { canonicalJson, parseJson } from '../core/json.ts';
 import { isJsonObject } from '../core/json-value.ts';
 import type { Pdu } from '../core/pdu.ts';
 import { pduFromStored } from '../core/pdu-format.ts';
-import { redactContent } from '../core/redaction.ts';
+import { redact, redactContent } from '../core/redaction.ts';
 import { type Relation, relationOf } from '../core/relation.ts';
 import type { RoomRules } from '../core/room-versions.ts';
 import type { EventRow } from '../storage/events.ts';
@@ -88,6 +88,12 @@ export class StoredEvent {
   asRedacted(): StoredEvent {
     const { pdu } = this;
     return new StoredEvent(this.rules, this.row, { ...pdu, content: redactContent(this.rules, pdu.type, pdu.content) });
+  }
+
+  /** The form in which servers exchange it, as JSON text: redacted once it was redacted, and for whom it is hidden from. */
+  wireText({ isHidden }: { readonly isHidden: boolean } = { isHidden: false }): string {
+    if (!isHidden && !this.isRedacted) return this.row.json;
+    return canonicalJson(redact(this.rules, this.pdu.json), { strict: false });
   }
 
   /** About how many bytes of memory it holds. */

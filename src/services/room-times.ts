@@ -1,9 +1,10 @@
 /** Which event of a room is nearest to a time. */
 import { notFound } from '../core/errors.ts';
-import type { RoomId, UserId } from '../core/ids.ts';
+import type { RoomId, ServerName, UserId } from '../core/ids.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
-import type { RoomReader } from '../rooms/read.ts';
+import type { RoomReader, TimelinePage } from '../rooms/read.ts';
+import type { ServerVisibility } from '../rooms/server-visibility.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
 import type { Database } from '../storage/database.ts';
 import { listEventsBackwards, listEventsForwards } from '../storage/events.ts';
@@ -14,8 +15,19 @@ export type RoomTimesDeps = {
   readonly stream: Stream;
   readonly events: EventStore;
   readonly reader: RoomReader;
+  readonly visibility: ServerVisibility;
 };
 
+type PageAsk = {
+  readonly direction: 'f' | 'b';
+  readonly from: StreamPosition;
+  readonly to: StreamPosition | null;
+  readonly limit: number;
+  readonly matches: (event: StoredEvent) => boolean;
+};
+
+/** How many events are looked at together for a server. */
+const SERVER_PAGE = 50;
 /** How many pages are looked through for one that the user may see. */
 const PAGES_MAX = 10;
 
@@ -33,14 +45,32 @@ export class RoomTimes {
    * @throws MatrixError 403 for who may read nothing of the room, 404 M_NOT_FOUND where there is no such event
    */
   async eventNear(userId: UserId, roomId: RoomId, ts: number, direction: 'f' | 'b'): Promise<StoredEvent> {
-    const { reader } = this.#deps;
+    const { reader, stream } = this.#deps;
     const { live, until } = await reader.access(roomId, userId);
-    const last = Math.min(this.#deps.stream.current, until?.position ?? Number.MAX_SAFE_INTEGER);
+    const last = Math.min(stream.current, until?.position ?? Number.MAX_SAFE_INTEGER);
+    return this.#nearest(live, { ts, direction, last }, (ask) => reader.page(live, userId, ask));
+  }
+
+  /**
+   * The same for a server that may read the room.
+   *
+   * @throws MatrixError 404 M_NOT_FOUND where there is no such event
+   */
+  async eventNearForServer(live: LiveRoom, server: ServerName, ts: number, direction: 'f' | 'b'): Promise<StoredEvent> {
+    const { current: last } = this.#deps.stream;
+    return this.#nearest(live, { ts, direction, last }, (ask) => this.#pageForServer(live, server, ask));
+  }
+
+  async #nearest(
+    live: LiveRoom,
+    { ts, direction, last }: { readonly ts: number; readonly direction: 'f' | 'b'; readonly last: StreamPosition },
+    read: (ask: PageAsk) => Promise<TimelinePage>,
+  ): Promise<StoredEvent> {
     // Backwards the search begins behind all events of the very time that was asked for.
     const start = await this.#positionAt(live, direction === 'f' ? ts : ts + 1, last);
     let from = direction === 'f' ? start - 1 : Math.min(start - 1, last);
     for (let count = 0; count < PAGES_MAX; count++) {
-      const page = await reader.page(live, userId, {
+      const page = await read({
         direction,
         from,
         to: direction === 'f' ? last : null,
@@ -53,6 +83,27 @@ export class RoomTimes {
       from = page.next;
     }
     throw notFound('There is no event at this time that you may see.');
+  }
+
+  /** The first event of a stretch of history that a server may see. */
+  async #pageForServer(
+    live: LiveRoom,
+    server: ServerName,
+    { direction, from, to, matches }: PageAsk,
+  ): Promise<TimelinePage> {
+    const { db, events: store, visibility } = this.#deps;
+    const rows =
+      direction === 'b'
+        ? await listEventsBackwards(db, live.roomNo, from, Number.MIN_SAFE_INTEGER, SERVER_PAGE)
+        : await listEventsForwards(db, live.roomNo, from, to ?? from, SERVER_PAGE);
+    const events = await store.fromRows(rows);
+    const wanted = events.filter((event) => event.isShown && matches(event));
+    for (const event of wanted) {
+      const hidden = await visibility.hidden(live, server, [event]);
+      if (hidden.size === 0) return { events: [event], next: null };
+    }
+    const last = events.at(-1)?.position ?? 0;
+    return { events: [], next: rows.length < SERVER_PAGE ? null : direction === 'b' ? last - 1 : last };
   }
 
   /** The position of the first event at or behind a time, by halving the room's history; behind `last` where none is. */

@@ -71,6 +71,17 @@ export async function listEventIds(db: Reader, eventNos: readonly number[]): Pro
   return new Map(rows.map((row) => [row.event_no, row.event_id as EventId]));
 }
 
+/** The wire forms of events as JSON text, as they were stored, and whether they were redacted since. */
+export async function listWireTexts(
+  db: Reader,
+  eventNos: readonly number[],
+): Promise<{ eventNo: number; json: string; isRedacted: boolean }[]> {
+  const rows = await db.all<{ event_no: number; json: string; redacted_by_no: number | null }>(
+    sql`select event_no, json, redacted_by_no from events where event_no ${anyOf(eventNos)}`,
+  );
+  return rows.map((row) => ({ eventNo: row.event_no, json: row.json, isRedacted: row.redacted_by_no !== null }));
+}
+
 /** Those of the event IDs that a room has, with their numbers; without reading the events. */
 export async function findEventNumbers(
   db: Reader,

@@ -1,10 +1,20 @@
 /** The server-server API: each module once. What they use together is what `main/compose.ts` must build. */
 import type { Endpoint } from '../../http/endpoint.ts';
+import { backfillEndpoints } from './backfill.ts';
+import { eventAuthEndpoints } from './event-auth.ts';
+import { eventEndpoints } from './events.ts';
 import { keysServerEndpoints } from './keys-server.ts';
 import { openidUserinfoEndpoints } from './openid.ts';
 import { versionEndpoints } from './version.ts';
 
-const modules = [keysServerEndpoints, openidUserinfoEndpoints, versionEndpoints] as const;
+const modules = [
+  backfillEndpoints,
+  eventAuthEndpoints,
+  eventEndpoints,
+  keysServerEndpoints,
+  openidUserinfoEndpoints,
+  versionEndpoints,
+] as const;
 
 /** Everything that some module uses. */
 export type FederationServices = (typeof modules)[number] extends (services: infer S) => Endpoint[] ? S : never;

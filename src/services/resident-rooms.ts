@@ -1,0 +1,73 @@
+/** Which rooms another server may ask us about: those that it is in, and whose access control list lets it take part. */
+import { forbidden, notFound } from '../core/errors.ts';
+import type { EventId, RoomId, ServerName } from '../core/ids.ts';
+import { serverAclOf } from '../core/server-acl.ts';
+import { shownContent } from '../rooms/client-view.ts';
+import type { EventStore } from '../rooms/event-store.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
+import type { RoomReader } from '../rooms/read.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import type { StoredEvent } from '../rooms/stored-event.ts';
+
+export type ResidentRoomsDeps = {
+  readonly rooms: Rooms;
+  readonly reader: RoomReader;
+  readonly events: EventStore;
+};
+
+export class ResidentRooms {
+  readonly #deps: ResidentRoomsDeps;
+
+  constructor(deps: ResidentRoomsDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * The room, for a server that may read it.
+   *
+   * @throws MatrixError 403 where the server is not in the room or its access control list keeps it out, and where we do
+   *   not know the room: who is not in a room does not learn whether it exists (threat D16)
+   */
+  async get(server: ServerName, roomId: RoomId): Promise<LiveRoom> {
+    const live = await this.#deps.rooms.find(roomId);
+    if (live === null || !live.joinedByServer.has(server)) throw forbidden('Your server is not in this room.');
+    await this.checkAcl(server, live);
+    return live;
+  }
+
+  /** @throws MatrixError 403 where the room's access control list keeps the server out */
+  async checkAcl(server: ServerName, live: LiveRoom): Promise<void> {
+    const acl = await this.#deps.reader.stateEvent(live, 'm.room.server_acl', '');
+    const allows = acl === null || serverAclOf(shownContent(acl)).allows(server);
+    if (!allows) throw forbidden("The room's access control list keeps your server out.");
+  }
+
+  /**
+   * An event of the room.
+   *
+   * @throws MatrixError 404 where we do not have it, and where it belongs to another room (threat A5)
+   */
+  async event(live: LiveRoom, eventId: EventId): Promise<StoredEvent> {
+    const event = await this.#deps.events.findById(eventId);
+    // What came out of band was judged by nobody.
+    if (event === undefined || event.row.roomNo !== live.roomNo || event.isOutOfBand) throw unknownEvent();
+    return event;
+  }
+
+  /**
+   * An event and its room, for a server that names only the event.
+   *
+   * @throws MatrixError 404 where we do not have it, and where the server is not in its room (threat D16); 403 as `get`
+   */
+  async find(server: ServerName, eventId: EventId): Promise<{ live: LiveRoom; event: StoredEvent }> {
+    const { events, rooms } = this.#deps;
+    const found = await events.findById(eventId);
+    if (found === undefined) throw unknownEvent();
+    const live = await rooms.get((await events.room(found.row.roomNo)).roomId);
+    if (!live.joinedByServer.has(server)) throw unknownEvent();
+    await this.checkAcl(server, live);
+    return { live, event: await this.event(live, eventId) };
+  }
+}
+
+const unknownEvent = () => notFound('There is no such event, or your server may not ask for it.');
