@@ -11,8 +11,6 @@ import { every } from '../kit/every.ts';
 import type { Log } from '../kit/log.ts';
 import type { Metrics } from '../kit/metrics.ts';
 import type { Random } from '../kit/random.ts';
-import { Keyring, type ServerCaller } from '../remote/keyring.ts';
-import { FederationGuard } from '../remote/request-guard.ts';
 import { AuthIndex } from '../rooms/auth-index.ts';
 import { Bundles } from '../rooms/bundles.ts';
 import { ClientViews, deviceScopeOf } from '../rooms/client-view.ts';
@@ -95,6 +93,7 @@ import { RoomViews } from '../sync/room-view.ts';
 import { Sync } from '../sync/sync.ts';
 import { UnreadCounts } from '../sync/unread-counts.ts';
 import { UserRoomsCache } from '../sync/user-rooms.ts';
+import type { Federation } from './compose-federation.ts';
 import { resourcesOf } from './endpoints.ts';
 import { httpLog } from './http-log.ts';
 import { VERSION } from './version.ts';
@@ -105,7 +104,7 @@ export type ComposeDeps = {
   readonly stream: Stream;
   /** The first one signs; all are published. */
   readonly signingKeys: readonly [SigningKey, ...SigningKey[]];
-  readonly caller: ServerCaller;
+  readonly federation: Federation;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -132,7 +131,7 @@ const ONCE_KEYS_KEPT_MS = 24 * HOUR_MS;
 
 /** Builds everything. */
 export function compose(deps: ComposeDeps): Composed {
-  const { config, db, stream, signingKeys, caller, clock, random, log, metrics } = deps;
+  const { config, db, stream, signingKeys, federation, clock, random, log, metrics } = deps;
   const { serverName } = config.server;
   const [signingKey] = signingKeys;
   const { registration: registrationConfig, sessions } = config;
@@ -431,14 +430,6 @@ export function compose(deps: ComposeDeps): Composed {
   const graph = new RoomGraph({ db, events, snapshots });
   const serverVisibility = new ServerVisibility({ events, snapshots, erased });
   const residentRooms = new ResidentRooms({ rooms, reader, events });
-  const { domainWhitelist } = config.federation;
-  const keyring = new Keyring({ serverName, signingKeys, caller, clock, log: log.child('remote.keyring') });
-  const serverGuard = new FederationGuard({
-    serverName,
-    keys: keyring,
-    clock,
-    mayFederate: (name) => domainWhitelist === null || domainWhitelist.includes(name),
-  });
 
   // Timed jobs
   const stopForgetting = every(
@@ -523,7 +514,7 @@ export function compose(deps: ComposeDeps): Composed {
       resources,
       alsoKnownAs: todaysPaths,
       guard: accessTokens,
-      serverGuard,
+      serverGuard: federation.serverGuard,
       limiter,
       onActivity: (user) => presenceTracker.noteActivity(user.userId, deviceScopeOf(user)),
       clock,

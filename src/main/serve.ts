@@ -9,13 +9,12 @@ import { type Clock, systemClock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { Metrics } from '../kit/metrics.ts';
 import { type Random, systemRandom } from '../kit/random.ts';
-import type { ServerCaller } from '../remote/keyring.ts';
-import { RemoteError } from '../remote/remote-error.ts';
 import type { Database } from '../storage/database.ts';
 import { openDatabase } from '../storage/open.ts';
 import { findSetting, insertSetting } from '../storage/settings.ts';
 import { Stream } from '../stream/stream.ts';
 import { compose } from './compose.ts';
+import { composeFederation, type NetworkOverrides } from './compose-federation.ts';
 import { databaseOptions } from './database-options.ts';
 import { readText, StartError } from './start-error.ts';
 import { logStatements } from './statement-log.ts';
@@ -27,10 +26,10 @@ export type ServeOptions = {
   readonly configPaths: readonly string[];
   readonly clock?: Clock;
   readonly random?: Random;
-  /** Who calls other servers in a test. */
-  readonly caller?: ServerCaller;
   /** False gives up that what was acknowledged survives a power failure: for tests only. */
   readonly isDurable?: boolean;
+  /** What takes the place of the real network: for tests only. */
+  readonly network?: NetworkOverrides;
 };
 
 export type RunningServer = {
@@ -61,8 +60,9 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   try {
     await claimDatabase(db, config.server.serverName);
     const stream = await Stream.open({ db, clock });
-    const caller = options.caller ?? nobody;
-    const composed = compose({ config, db, stream, signingKeys, caller, clock, random, log, metrics });
+    const { network = {} } = options;
+    const federation = await composeFederation({ config, db, signingKeys, clock, random, log, network });
+    const composed = compose({ config, db, stream, signingKeys, federation, clock, random, log, metrics });
     const http = createHttpServer({ ...composed.router, certificate });
     const addresses = await http.listen(config.listeners.map(listenerOptions));
     return {
@@ -70,6 +70,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       async close(): Promise<void> {
         await http.close(DRAIN_MS);
         await composed.stop();
+        await federation.stop();
         watch?.stop();
         await db.close();
       },
@@ -110,12 +111,6 @@ async function claimDatabase(db: Database, serverName: ServerName): Promise<void
       `room and event, so it cannot be changed: set server_name back to ${owner}, or give the new server a database of its own.`,
   );
 }
-
-const nobody: ServerCaller = {
-  async call(destination) {
-    throw new RemoteError('unreachable', `${destination} is not asked: this server does not call others yet.`);
-  },
-};
 
 function readSigningKeys(path: string): [SigningKey, ...SigningKey[]] {
   const text = readText(path, 'signing key', 'signing_key_path; --generate-keys makes one');

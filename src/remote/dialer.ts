@@ -18,8 +18,8 @@ export type DialerDeps = {
   readonly resolver: Resolver;
   readonly clock: Clock;
   readonly tls: TlsSettings;
-  /** Whether certificates are checked; false is for labs. */
-  readonly verifiesCertificates: boolean;
+  /** Whether the certificate of a host is checked, where a URL and not an endpoint says where to go. */
+  readonly isVerified: (host: string) => boolean;
   readonly userAgent: string;
   readonly bounds?: Partial<DialerBounds>;
 };
@@ -169,7 +169,7 @@ export class Dialer {
     const isTls = url.protocol === 'https:';
     const host = url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname;
     const port = url.port === '' ? (isTls ? 443 : 80) : Number(url.port);
-    const tls = isTls ? { certificateName: host, isVerified: this.#deps.verifiesCertificates } : null;
+    const tls = isTls ? { certificateName: host, isVerified: this.#deps.isVerified(host) } : null;
     return { host, port, tls };
   }
 

@@ -36,7 +36,7 @@ async function setUp(t: TestContext, answer: Answer, { backOff }: { backOff?: Pa
     resolver: systemResolver(),
     clock,
     tls: { versionMin: 'TLSv1.2', trustRootsPem: null },
-    verifiesCertificates: true,
+    isVerified: () => true,
     userAgent: 'test',
   });
   t.after(async () => {

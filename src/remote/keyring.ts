@@ -15,7 +15,7 @@ import type { PublicKeys } from './request-guard.ts';
 
 /** Who calls other servers. `FederationClient` does. */
 export interface ServerCaller {
-  call<O extends Operation>(
+  call<O extends Operation & { readonly replyKind: 'json' }>(
     destination: ServerName,
     operation: O,
     input: InputOf<O>,

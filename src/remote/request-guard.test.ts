@@ -8,8 +8,8 @@ import { endpoint } from '../http/endpoint.ts';
 import { anyJson, array, empty, object, string } from '../http/schema.ts';
 import { handClock } from '../kit/clock.ts';
 import { seededRandom } from '../kit/random.ts';
+import { testFederationClient } from '../testing/federation-client.ts';
 import { type RemoteServer, remoteServer } from '../testing/remote-server.ts';
-import { callerTo } from '../testing/server-caller.ts';
 import { Keyring } from './keyring.ts';
 import { FederationGuard } from './request-guard.ts';
 
@@ -44,7 +44,7 @@ const PUSH = '/_matrix/federation/v1/push/1%2F2';
 async function scene(t: TestContext) {
   const clock = handClock();
   const places = new Map<string, string>();
-  const caller = callerTo(places);
+  const caller = testFederationClient(t, places, { serverName, clock });
   const keys = new Keyring({ serverName, signingKeys: [], caller, clock, log: { debug() {} } });
   const heard: string[] = [];
   const serverGuard = new FederationGuard({

@@ -12,6 +12,7 @@ import { SCHEMA_6 } from './schema-6.ts';
 import { SCHEMA_7 } from './schema-7.ts';
 import { SCHEMA_8 } from './schema-8.ts';
 import { SCHEMA_9 } from './schema-9.ts';
+import { SCHEMA_10 } from './schema-10.ts';
 import { sql } from './sql.ts';
 
 export type Migration = {
@@ -36,6 +37,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 7, compatibleFrom: 1, title: 'search', script: SCHEMA_7 },
   { version: 8, compatibleFrom: 1, title: 'presence', script: SCHEMA_8 },
   { version: 9, compatibleFrom: 1, title: 'consent to policies', script: SCHEMA_9 },
+  { version: 10, compatibleFrom: 1, title: 'servers that do not answer', script: SCHEMA_10 },
 ];
 
 /** The newest schema that this program knows. */

@@ -13,7 +13,7 @@ import { databaseOptions } from '../main/database-options.ts';
 import { type RunningServer, serve } from '../main/serve.ts';
 import type { Database } from '../storage/database.ts';
 import { openDatabase } from '../storage/open.ts';
-import { callerTo } from './server-caller.ts';
+import { discoveryOf } from './server-places.ts';
 import { TestClient, TestUser } from './test-client.ts';
 
 /** A kind of database that tests run on. */
@@ -52,7 +52,7 @@ const UNLIMITED = { perSecond: 1e6, burstCount: 1e6 };
 export class TestServer extends TestClient {
   readonly serverName: string;
   readonly clock: Clock;
-  /** Where other servers are, by name: see `remoteServer`. */
+  /** Where other servers are, by name: see `remoteServer` and `testNetwork`. */
   readonly places = new Map<string, string>();
   readonly #options: TestServerOptions;
   readonly #config: Config;
@@ -80,7 +80,7 @@ export class TestServer extends TestClient {
       log: this.#options.log ?? silentLog,
       configPaths: [],
       clock: this.clock,
-      caller: callerTo(this.places),
+      network: { discovery: discoveryOf(this.places) },
       random: seededRandom((this.#options.seed ?? 1) + this.#starts++),
       isDurable: false,
     });
@@ -195,7 +195,8 @@ function configFor(
     presence: { ...base.presence, ...changes.presence },
     userDirectory: { ...base.userDirectory, ...changes.userDirectory },
     keys: { ...base.keys, trustedKeyServers: [], ...changes.keys, signingKeyPath: places.signingKeyPath },
-    federation: { ...base.federation, ...changes.federation },
+    // Other servers of a test are on this machine.
+    federation: { ...base.federation, allowedRanges: ['127.0.0.1'], ...changes.federation },
     media: { ...base.media, ...changes.media },
     turn: { ...base.turn, ...changes.turn },
     push: { ...base.push, ...changes.push },

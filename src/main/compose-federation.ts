@@ -1,0 +1,121 @@
+/** The wiring of federation: how other servers are found, called and let in. */
+import type { Config } from '../config/config.ts';
+import { compileGlob } from '../core/glob.ts';
+import { type ServerName, splitServerName } from '../core/ids.ts';
+import type { SigningKey } from '../core/signing.ts';
+import type { ServerGuard } from '../http/guard.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Log } from '../kit/log.ts';
+import type { Random } from '../kit/random.ts';
+import { AddressGuard } from '../remote/address-guard.ts';
+import { StoredBackOff } from '../remote/back-off.ts';
+import { Dialer } from '../remote/dialer.ts';
+import { type Discovery, SpecDiscovery } from '../remote/discovery.ts';
+import { FederationClient } from '../remote/federation-client.ts';
+import { Keyring } from '../remote/keyring.ts';
+import { FederationGuard } from '../remote/request-guard.ts';
+import { systemResolver } from '../remote/resolver.ts';
+import { WellKnown } from '../remote/well-known.ts';
+import type { Database } from '../storage/database.ts';
+import { readText } from './start-error.ts';
+import { VERSION } from './version.ts';
+
+export type FederationDeps = {
+  readonly config: Config;
+  readonly db: Database;
+  /** The first one signs. */
+  readonly signingKeys: readonly [SigningKey, ...SigningKey[]];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly network: NetworkOverrides;
+};
+
+/** What takes the place of the real network, for tests. */
+export type NetworkOverrides = { readonly discovery?: Discovery };
+
+/** What the rest of the server uses to speak with others. */
+export type Federation = {
+  readonly client: FederationClient;
+  readonly backOff: StoredBackOff;
+  readonly keyring: Keyring;
+  /** Lets signed requests in, from servers that we speak with. */
+  readonly serverGuard: ServerGuard;
+  stop(): Promise<void>;
+};
+
+/** Builds it; throws `StartError` for trust roots that cannot be read. */
+export async function composeFederation(deps: FederationDeps): Promise<Federation> {
+  const { config, db, signingKeys, clock, random, log, network } = deps;
+  const { serverName } = config.server;
+  const { federation } = config;
+  const { dialer, discovery } = reach(config, clock, random);
+  const mayFederateWith = domainRule(federation.domainWhitelist);
+  const backOff = await StoredBackOff.open({
+    db,
+    clock,
+    random,
+    log: log.child('remote.back-off'),
+    bounds: {
+      freeFailures: federation.shortRetriesMax,
+      pauseMinMs: federation.destinationRetryMinMs,
+      pauseMaxMs: federation.destinationRetryMaxMs,
+      multiplier: federation.destinationRetryMultiplier,
+    },
+  });
+  const client = new FederationClient({
+    serverName,
+    signingKey: signingKeys[0],
+    dialer,
+    discovery: network.discovery ?? discovery,
+    backOff,
+    mayFederateWith,
+    clock,
+    timeoutMs: federation.clientTimeoutMs,
+  });
+  const keyring = new Keyring({ serverName, signingKeys, caller: client, clock, log: log.child('remote.keyring') });
+  const serverGuard = new FederationGuard({
+    serverName,
+    keys: keyring,
+    clock,
+    mayFederate: mayFederateWith,
+    onRequest: (origin) => backOff.isThere(origin),
+  });
+  return { client, backOff, keyring, serverGuard, stop: () => dialer.close() };
+}
+
+/** The way to other machines, as a configuration has it. */
+function reach(config: Config, clock: Clock, random: Random): { dialer: Dialer; discovery: SpecDiscovery } {
+  const { federation } = config;
+  const unverified = federation.unverifiedServers.map((pattern) => compileGlob(pattern, { ignoreCase: true }));
+  const isVerified = (name: string): boolean => {
+    const host = splitServerName(name)?.host ?? name;
+    return federation.verifyCertificates && !unverified.some((matches) => matches(name) || matches(host));
+  };
+  const resolver = systemResolver();
+  const dialer = new Dialer({
+    guard: new AddressGuard({ blocked: federation.blockedRanges, allowed: federation.allowedRanges }),
+    resolver,
+    clock,
+    tls: {
+      versionMin: ({ '1': 'TLSv1', '1.1': 'TLSv1.1', '1.2': 'TLSv1.2', '1.3': 'TLSv1.3' } as const)[
+        federation.tlsVersionMin
+      ],
+      trustRootsPem:
+        federation.customCaFiles.length === 0
+          ? null
+          : federation.customCaFiles.map((path) => readText(path, 'trust root', 'federation_custom_ca_list')),
+    },
+    isVerified,
+    userAgent: `Myelin/${VERSION}`,
+  });
+  const wellKnown = new WellKnown({ dialer, clock });
+  return { dialer, discovery: new SpecDiscovery({ wellKnown, resolver, clock, random, isVerified }) };
+}
+
+/** Whom the configuration lets us speak with; without a list, everybody. */
+function domainRule(list: readonly string[] | null): (server: ServerName) => boolean {
+  if (list === null) return () => true;
+  const names = new Set(list);
+  return (server) => names.has(server);
+}
