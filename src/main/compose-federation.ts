@@ -11,12 +11,14 @@ import { AddressGuard } from '../remote/address-guard.ts';
 import { StoredBackOff } from '../remote/back-off.ts';
 import { Dialer } from '../remote/dialer.ts';
 import { type Discovery, SpecDiscovery } from '../remote/discovery.ts';
+import { EventChecks } from '../remote/event-checks.ts';
 import { FederationClient } from '../remote/federation-client.ts';
 import { Keyring } from '../remote/keyring.ts';
 import { FederationGuard } from '../remote/request-guard.ts';
 import { systemResolver } from '../remote/resolver.ts';
 import { WellKnown } from '../remote/well-known.ts';
 import type { Database } from '../storage/database.ts';
+import { EventCheckThreads } from '../workers/event-check-threads.ts';
 import { readText } from './start-error.ts';
 import { VERSION } from './version.ts';
 
@@ -39,6 +41,8 @@ export type Federation = {
   readonly client: FederationClient;
   readonly backOff: StoredBackOff;
   readonly keyring: Keyring;
+  /** What every event of another server must pass. */
+  readonly eventChecks: EventChecks;
   /** Lets signed requests in, from servers that we speak with. */
   readonly serverGuard: ServerGuard;
   stop(): Promise<void>;
@@ -81,7 +85,18 @@ export async function composeFederation(deps: FederationDeps): Promise<Federatio
     mayFederate: mayFederateWith,
     onRequest: (origin) => backOff.isThere(origin),
   });
-  return { client, backOff, keyring, serverGuard, stop: () => dialer.close() };
+  const threads = new EventCheckThreads({ clock });
+  const eventChecks = new EventChecks({ keys: keyring, threads });
+  return {
+    client,
+    backOff,
+    keyring,
+    eventChecks,
+    serverGuard,
+    async stop(): Promise<void> {
+      await Promise.all([dialer.close(), threads.stop()]);
+    },
+  };
 }
 
 /** The way to other machines, as a configuration has it. */
