@@ -60,8 +60,10 @@ import {
 import { RegistrationTokens } from '../services/registration-tokens.ts';
 import { RelationChecks } from '../services/relation-checks.ts';
 import { Reports } from '../services/reports.ts';
+import { ResidentDevices } from '../services/resident-devices.ts';
 import { ResidentHistory } from '../services/resident-history.ts';
 import { ResidentRooms } from '../services/resident-rooms.ts';
+import { ResidentSpaces } from '../services/resident-spaces.ts';
 import { ResidentState } from '../services/resident-state.ts';
 import { RoomCreation } from '../services/room-creation.ts';
 import { RoomDirectory } from '../services/room-directory.ts';
@@ -480,8 +482,10 @@ export function compose(deps: ComposeDeps): Composed {
     roomCreation,
     roomDirectory,
     roomEvents,
+    residentDevices: new ResidentDevices({ stream }),
     residentHistory: new ResidentHistory({ residentRooms, graph, visibility: serverVisibility }),
     residentRooms,
+    residentSpaces: new ResidentSpaces({ db, facts }),
     residentState: new ResidentState({ residentRooms, graph }),
     reports: new Reports({ db, stream, clock, rooms, reader, events, facts, log: log.child('services.reports') }),
     roomHistory,

@@ -33,7 +33,12 @@ export type SpaceChild = {
   readonly stripped: JsonObject;
 };
 
-type KeptSummary = { readonly roomNo: number; readonly roomId: RoomId; readonly summary: RoomSummary };
+type KeptSummary = {
+  readonly roomNo: number;
+  readonly roomId: RoomId;
+  readonly summary: RoomSummary;
+  readonly isFederated: boolean;
+};
 type KeptChildren = { readonly roomNo: number; readonly roomId: RoomId; readonly children: readonly SpaceChild[] };
 
 export type RoomFactsDeps = StateOfManyDeps & { readonly stream: Stream; readonly cacheBytesMax: number };
@@ -83,6 +88,12 @@ export class RoomFacts {
     return new Map([...found].map(([roomId, { summary }]) => [roomId, summary]));
   }
 
+  /** Those of the rooms that we know which users of other servers may be in. */
+  async federated(roomIds: readonly RoomId[]): Promise<Set<RoomId>> {
+    const found = await this.#summaries.list(roomIds);
+    return new Set([...found.values()].filter(({ isFederated }) => isFederated).map(({ roomId }) => roomId));
+  }
+
   /** The children of spaces in the specification's order. A child without servers to go by is none. */
   async children(roomIds: readonly RoomId[]): Promise<Map<RoomId, readonly SpaceChild[]>> {
     const found = await this.#children.list(roomIds);
@@ -117,7 +128,7 @@ function keptSummary({ roomNo, roomId, rules, joinedCount, events }: PartOfState
     // What is left out are just the keys whose value was undefined.
     ...(Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)) as object),
   };
-  return { roomNo, roomId, summary };
+  return { roomNo, roomId, summary, isFederated: contents.get('m.room.create')?.['m.federate'] !== false };
 }
 
 function allowedRoomIds({ allow }: JsonObject): string[] {

@@ -60,6 +60,9 @@ export function compileAccessRules(rules: readonly AccessRule[]): (subject: Rule
 /** White space, control characters, and marks that only change how the text around them looks (threat D12). */
 const UNFIT_FOR_ALIAS = /[\s\p{Cc}\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]/u;
 
+/** How many servers are told of a room. */
+const SERVERS_MAX = 50;
+
 const inUse = (alias: string): MatrixError =>
   new MatrixError(409, 'M_UNKNOWN', `The room alias ${alias} exists already.`);
 
@@ -74,10 +77,20 @@ export class Aliases {
 
   /** The room of an alias, and servers by which to get there. Throws 404 M_NOT_FOUND. */
   async resolve(alias: RoomAlias): Promise<{ roomId: RoomId; servers: ServerName[] }> {
-    const { db, serverName } = this.#deps;
+    return this.resolveLocal(alias);
+  }
+
+  /** The room of an alias of this server, and servers that are in it, those with most members first, ours before all. */
+  async resolveLocal(alias: RoomAlias): Promise<{ roomId: RoomId; servers: ServerName[] }> {
+    const { db, rooms, serverName } = this.#deps;
     const [found] = await listAliases(db, [alias]);
     if (found === undefined) throw notFound(`There is no room with the alias ${alias}.`);
-    return { roomId: found.roomId, servers: [serverName] };
+    const live = await rooms.find(found.roomId);
+    const others = [...(live?.joinedByServer ?? [])]
+      .filter(([server]) => server !== serverName)
+      .toSorted(([, one], [, other]) => other - one)
+      .map(([server]) => server);
+    return { roomId: found.roomId, servers: [serverName, ...others].slice(0, SERVERS_MAX) };
   }
 
   /** An alias of this server by its local part. Throws 400 M_INVALID_PARAM where it cannot be one. */

@@ -31,7 +31,7 @@ export type ProfilesDeps = {
   readonly reader: RoomReader;
   readonly events: EventStore;
   readonly log: Log;
-  readonly config: Pick<Config['profiles'], 'requireAuth' | 'limitToSharedRooms'> &
+  readonly config: Pick<Config['profiles'], 'requireAuth' | 'limitToSharedRooms' | 'allowLookupOverFederation'> &
     Pick<Config['registration'], 'maySetDisplayName' | 'maySetAvatarUrl'>;
 };
 
@@ -75,18 +75,38 @@ export class Profiles {
    * @throws MatrixError 404 where there is no such user here, 401 or 403 where profiles are not for everybody
    */
   async get(asker: UserId | null, userId: UserId): Promise<JsonObject> {
-    const { db, config } = this.#deps;
+    const { config, db } = this.#deps;
     if (config.requireAuth || config.limitToSharedRooms) {
       if (asker === null) throw missingToken();
       if (config.limitToSharedRooms && asker !== userId && !(await shareRoom(db, asker, userId))) {
         throw forbidden('Profiles are shown only to users in a common room.');
       }
     }
+    return this.#existing(userId);
+  }
+
+  /** All fields of a user's profile. Throws 404 where there is no such user here. */
+  async #existing(userId: UserId): Promise<JsonObject> {
     const fields = await this.#fields(userId);
     if (Object.keys(fields).length > 0) return fields;
-    const user = await findUser(db, userId);
+    const user = await findUser(this.#deps.db, userId);
     if (user === undefined || user.isDeactivated) throw notFound('This server knows no such user.');
     return fields;
+  }
+
+  /**
+   * A profile as another server may see it: all fields or only one, which may be missing.
+   *
+   * @throws MatrixError 403 where profiles are not shown to other servers, 404 where there is no such user here
+   */
+  async getForServer(userId: UserId, key: string | null): Promise<JsonObject> {
+    if (!this.#deps.config.allowLookupOverFederation) {
+      throw forbidden('This server shows no profiles to other servers.');
+    }
+    const fields = await this.#existing(userId);
+    if (key === null) return fields;
+    const value = Object.hasOwn(fields, key) ? fields[key] : undefined;
+    return value === undefined ? {} : { [key]: value };
   }
 
   /** One field. Throws as `get` does, and 404 where it is not set. */

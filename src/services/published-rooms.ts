@@ -28,6 +28,8 @@ export type PublishedAsk = {
   readonly searchTerm: string | null;
   /** Room types that are wanted; null stands for rooms without one. */
   readonly roomTypes: readonly (string | null)[] | null;
+  /** Whether another server asks: it gets only rooms that its users may be in. */
+  readonly isForServer: boolean;
 };
 
 export type PublishedPage = {
@@ -43,6 +45,7 @@ type Place = { readonly joinedCount: number; readonly roomNo: number };
 type Listed = RoomRef &
   Place & {
     readonly roomType: string | null;
+    readonly isFederated: boolean;
     /** Name, topic and alias in lower case. */
     readonly searched: string;
     /** null where it is too long to be kept for every room. */
@@ -91,7 +94,7 @@ export class PublishedRooms {
       rooms: await this.#summaries(rooms),
       next: isMore && last !== undefined ? tokenOf('n', last) : null,
       previous: isLess && first !== undefined ? tokenOf('p', first) : null,
-      total: this.#order.length,
+      total: ask.isForServer ? this.#order.filter((room) => room.isFederated).length : this.#order.length,
     };
   }
 
@@ -102,7 +105,8 @@ export class PublishedRooms {
   ): { rooms: Listed[]; isMore: boolean; isLess: boolean } {
     const order = this.#order;
     const searchTerm = ask.searchTerm?.toLowerCase() ?? '';
-    const matches = ({ roomType, searched }: Listed): boolean =>
+    const matches = ({ roomType, searched, isFederated }: Listed): boolean =>
+      (isFederated || !ask.isForServer) &&
       (ask.roomTypes === null || ask.roomTypes.includes(roomType)) &&
       (searchTerm === '' || searched.includes(searchTerm));
     const isForwards = since?.isForwards ?? true;
@@ -185,12 +189,14 @@ export class PublishedRooms {
   }
 
   async #read(rooms: readonly RoomRef[]): Promise<void> {
-    const summaries = await this.#deps.facts.summaries(rooms.map(({ roomId }) => roomId));
+    const { facts } = this.#deps;
+    const roomIds = rooms.map(({ roomId }) => roomId);
+    const [summaries, federated] = [await facts.summaries(roomIds), await facts.federated(roomIds)];
     for (const room of rooms) {
       const summary = summaries.get(room.roomId);
       this.#remove(room.roomNo);
       if (summary === undefined) continue;
-      const listed = listedOf(room, summary);
+      const listed = listedOf(room, summary, federated.has(room.roomId));
       this.#byNo.set(room.roomNo, listed);
       if (this.#isRead) this.#order.splice(placeIn(this.#order, listed), 0, listed);
     }
@@ -204,7 +210,7 @@ export class PublishedRooms {
   }
 }
 
-function listedOf({ roomNo, roomId }: RoomRef, summary: RoomSummary): Listed {
+function listedOf({ roomNo, roomId }: RoomRef, summary: RoomSummary, isFederated: boolean): Listed {
   const { name, topic, canonical_alias: alias, room_type: roomType } = summary;
   const texts = [name, topic, alias].filter((text) => text !== undefined);
   const isLong = JSON.stringify(summary).length > TEXT_CHARS_MAX;
@@ -214,6 +220,7 @@ function listedOf({ roomNo, roomId }: RoomRef, summary: RoomSummary): Listed {
     roomId,
     joinedCount: summary.num_joined_members,
     roomType: roomType ?? null,
+    isFederated,
     searched: searched.toLowerCase(),
     summary: isLong ? null : summary,
   };

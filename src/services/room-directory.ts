@@ -100,8 +100,24 @@ export class RoomDirectory {
     return levels.levelOf(userId) >= levels.needed('m.room.canonical_alias', true);
   }
 
+  /**
+   * A page of the directory for another server.
+   *
+   * @throws MatrixError 403 where the directory is not shown to other servers
+   */
+  async pageForServer(ask: DirectoryAsk): Promise<DirectoryPage> {
+    if (!this.#deps.config.allowPublicRoomsOverFederation) {
+      throw forbidden('The room directory of this server is not shown to other servers.');
+    }
+    return this.#page(ask, true);
+  }
+
   /** A page of the directory, the largest rooms first; an empty one where the directory is switched off. */
-  async page(ask: DirectoryAsk): Promise<DirectoryPage> {
+  page(ask: DirectoryAsk): Promise<DirectoryPage> {
+    return this.#page(ask, false);
+  }
+
+  async #page(ask: DirectoryAsk, isForServer: boolean): Promise<DirectoryPage> {
     const { published, config } = this.#deps;
     const isNetworkOfBridge = ask.network !== undefined && ask.network !== null;
     if (!config.enableRoomListSearch || isNetworkOfBridge) return { chunk: [], total_room_count_estimate: 0 };
@@ -110,6 +126,7 @@ export class RoomDirectory {
       since: ask.since === undefined || ask.since === '' ? null : ask.since,
       searchTerm: ask.searchTerm ?? null,
       roomTypes: ask.roomTypes ?? null,
+      isForServer,
     });
     return {
       chunk: page.rooms.map(shownToPublic),

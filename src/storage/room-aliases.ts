@@ -1,5 +1,5 @@
 /** Room aliases of this server, and which rooms its directory lists. */
-import type { RoomAlias, RoomId, UserId } from '../core/ids.ts';
+import type { RoomAlias, RoomId, ServerName, UserId } from '../core/ids.ts';
 import type { Reader } from './database.ts';
 import { anyOf, type Statement, sql } from './sql.ts';
 
@@ -97,6 +97,23 @@ export async function countMutualRooms(db: Reader, userId: UserId, otherId: User
         where mine.user_id = ${userId} and mine.membership = 'join' and theirs.membership = 'join'`,
   );
   return row?.total ?? 0;
+}
+
+/** Those of the rooms that a user of a server is in or was invited to. Served by the primary key of memberships. */
+export async function listRoomsOfServer(
+  db: Reader,
+  serverName: ServerName,
+  roomIds: readonly string[],
+): Promise<{ roomId: RoomId; isJoined: boolean }[]> {
+  const ending = `:${serverName}`;
+  const rows = await db.all<{ room_id: string; is_joined: number }>(
+    sql`select rooms.room_id, max(case when memberships.membership = 'join' then 1 else 0 end) as is_joined
+        from rooms join memberships on memberships.room_no = rooms.room_no
+        where rooms.room_id ${anyOf(roomIds)} and memberships.membership in ('join', 'invite')
+          and substr(memberships.user_id, length(memberships.user_id) - ${ending.length - 1}) = ${ending}
+        group by rooms.room_id`,
+  );
+  return rows.map((row) => ({ roomId: row.room_id as RoomId, isJoined: row.is_joined === 1 }));
 }
 
 /** Whether a user is in at least one of the rooms. Served by the primary key of memberships. */

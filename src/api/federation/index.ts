@@ -5,6 +5,10 @@ import { eventAuthEndpoints } from './event-auth.ts';
 import { eventEndpoints } from './events.ts';
 import { keysServerEndpoints } from './keys-server.ts';
 import { openidUserinfoEndpoints } from './openid.ts';
+import { publicRoomsEndpoints } from './public-rooms.ts';
+import { queryEndpoints } from './query.ts';
+import { spaceHierarchyEndpoints } from './space-hierarchy.ts';
+import { userDevicesEndpoints } from './user-devices.ts';
 import { versionEndpoints } from './version.ts';
 
 const modules = [
@@ -13,6 +17,10 @@ const modules = [
   eventEndpoints,
   keysServerEndpoints,
   openidUserinfoEndpoints,
+  publicRoomsEndpoints,
+  queryEndpoints,
+  spaceHierarchyEndpoints,
+  userDevicesEndpoints,
   versionEndpoints,
 ] as const;
 
