@@ -24,11 +24,17 @@ export function contradictions(config: Config, root: GivenMap): ConfigProblem[] 
   if (registration.isCaptchaEnabled && !(registration.recaptchaPublicKey && registration.recaptchaPrivateKey)) {
     say('enable_registration_captcha', 'a captcha needs recaptcha_public_key and recaptcha_private_key.');
   }
+  if (registration.isCaptchaEnabled && !isHttpUrl(registration.recaptchaVerifyUrl)) {
+    say('recaptcha_siteverify_api', 'must be an address that begins with https:// or http://.');
+  }
+  if (consent.policyUrl !== null && !isHttpUrl(consent.policyUrl)) {
+    say('user_consent.policy_url', 'must be an address that begins with https:// or http://.');
+  }
   if (registration.isOpen && consent.isRequiredAtRegistration) {
     const needs = (name: string) => `terms at registration need ${name}.`;
     if (consent.version === null) say('user_consent.require_at_registration', needs('user_consent.version'));
-    if (!/^https?:\/\//i.test(consent.policyUrl ?? '')) {
-      say('user_consent.require_at_registration', `${needs('user_consent.policy_url')} It begins with https://.`);
+    if (consent.policyUrl === null && consent.templateDir === null) {
+      say('user_consent.require_at_registration', needs('user_consent.policy_url or user_consent.template_dir'));
     }
   }
   if (registration.autoJoinRoomPreset !== 'public_chat' && registration.autoJoinLocalpart === null) {
@@ -69,6 +75,10 @@ export function contradictions(config: Config, root: GivenMap): ConfigProblem[] 
     say('databases', 'stores spread over several databases cannot be used; bring them together in one database.');
   }
   return found;
+}
+
+function isHttpUrl(text: string): boolean {
+  return /^https?:$/.test(URL.parse(text)?.protocol ?? '');
 }
 
 function isAbove(low: number | null, high: number | null): boolean {

@@ -53,7 +53,6 @@ export const KEYS_WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   saml2_config: 'single sign-on by SAML is not offered.',
   matrix_authentication_service: 'login stays here; a separate authentication service is not used.',
   server_notices: 'server notices are not sent.',
-  'user_consent.template_dir': 'the policy is the page at user_consent.policy_url.',
   'user_consent.server_notice_content': 'server notices are not sent.',
   'user_consent.send_server_notice_to_guests': 'server notices are not sent.',
   'user_consent.block_events_error': 'consent is asked for at registration only.',

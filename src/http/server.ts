@@ -57,7 +57,7 @@ const CONNECTION_BOUNDS: ConnectionBounds = {
 
 /** What a resource of the configuration brings along, as Synapse's do. Every listener has `health`. */
 const BRINGS: Readonly<Record<string, readonly string[]>> = {
-  client: ['media', 'static', 'admin', 'well-known'],
+  client: ['media', 'static', 'consent', 'admin', 'well-known'],
   federation: ['media', 'keys', 'openid', 'well-known'],
 };
 

@@ -32,6 +32,7 @@ import { AccountStanding } from '../services/account-standing.ts';
 import { Accounts } from '../services/accounts.ts';
 import { Aliases } from '../services/aliases.ts';
 import { AutoJoin } from '../services/auto-join.ts';
+import { CAPTCHA_STAGE } from '../services/captcha.ts';
 import { Deactivation } from '../services/deactivation.ts';
 import { Devices } from '../services/devices.ts';
 import { EventRelations } from '../services/event-relations.ts';
@@ -50,13 +51,7 @@ import { PushRules } from '../services/push-rules.ts';
 import { Receipts } from '../services/receipts.ts';
 import { Redactions } from '../services/redactions.ts';
 import { Registration } from '../services/registration.ts';
-import {
-  registrationFlows,
-  TERMS_STAGE,
-  type Terms,
-  TOKEN_STAGE,
-  termsStage,
-} from '../services/registration-stages.ts';
+import { registrationFlows, TERMS_STAGE, TOKEN_STAGE, termsStage } from '../services/registration-stages.ts';
 import { RegistrationTokens } from '../services/registration-tokens.ts';
 import { RelationChecks } from '../services/relation-checks.ts';
 import { Reports } from '../services/reports.ts';
@@ -95,9 +90,11 @@ import { RoomViews } from '../sync/room-view.ts';
 import { Sync } from '../sync/sync.ts';
 import { UnreadCounts } from '../sync/unread-counts.ts';
 import { UserRoomsCache } from '../sync/user-rooms.ts';
+import { composeCaptcha } from './captcha.ts';
 import type { Federation } from './compose-federation.ts';
 import { resourcesOf } from './endpoints.ts';
 import { httpLog } from './http-log.ts';
+import { readPolicies, termsOf } from './policies.ts';
 import { VERSION } from './version.ts';
 
 export type ComposeDeps = {
@@ -182,8 +179,9 @@ export function compose(deps: ComposeDeps): Composed {
       : null,
     allowsPassword: sessions.passwordLogin === true && hasLocalPasswords,
   });
-  const terms = termsOf(config);
-  const registrationTokens = new RegistrationTokens({ db, clock, random });
+  const terms = termsOf(config, publicBaseUrl);
+  const captcha = composeCaptcha(config, clock, log);
+  const registrationTokens = new RegistrationTokens({ db, clock, random, limiter });
   const userInteractiveAuth = new UserInteractiveAuth({
     clock,
     random,
@@ -191,6 +189,7 @@ export function compose(deps: ComposeDeps): Composed {
       'm.login.dummy': dummyStage,
       'm.login.password': passwordStage({ accounts }),
       [TOKEN_STAGE]: registrationTokens.stage,
+      ...(captcha === null ? {} : { [CAPTCHA_STAGE]: captcha.stage }),
       ...(terms === null ? {} : { [TERMS_STAGE]: termsStage(terms) }),
     },
     proofLifetimeMs: sessions.uiAuthSessionTimeoutMs,
@@ -345,7 +344,11 @@ export function compose(deps: ComposeDeps): Composed {
     accessTokens,
     limiter,
     isOpen: registrationConfig.isOpen && missingProofs(config).length === 0,
-    flows: registrationFlows({ forToken: registrationConfig.requiresToken, forTerms: terms !== null }),
+    flows: registrationFlows({
+      forToken: registrationConfig.requiresToken,
+      forCaptcha: captcha !== null,
+      forTerms: terms !== null,
+    }),
     allowsGuests: registrationConfig.allowGuests,
     mayLocalpartBeginWithUnderscore: registrationConfig.mayLocalpartBeginWithUnderscore,
     hidesTakenNames: registrationConfig.inhibitUserInUseError,
@@ -464,6 +467,7 @@ export function compose(deps: ComposeDeps): Composed {
     now: () => clock.now(),
     notifications: new Notifications({ db, stream, rooms, events, views, verdicts }),
     oldSync,
+    policies: readPolicies(config),
     presence,
     profiles,
     publicBaseUrl,
@@ -529,7 +533,7 @@ export function compose(deps: ComposeDeps): Composed {
       stopForgetting();
       await Promise.all([searchIndex?.stop(), userDirectoryIndex?.stop()]);
       await lastSeen.flush();
-      await presenceTracker.stop();
+      await Promise.all([presenceTracker.stop(), captcha?.stop()]);
     },
   };
 }
@@ -543,16 +547,11 @@ function baseUrlOf(config: Config): string {
 /** The keys that ask new users for proofs which this server cannot check: registration must not be open without them. */
 function missingProofs({ registration }: Config): string[] {
   const asked = {
-    enable_registration_captcha: registration.isCaptchaEnabled,
+    enable_registration_captcha:
+      registration.isCaptchaEnabled && !(registration.recaptchaPublicKey && registration.recaptchaPrivateKey),
     registrations_require_3pid: registration.requiredThreepids.length > 0,
   };
   return Object.entries(asked).flatMap(([key, isAsked]) => (isAsked ? [key] : []));
-}
-
-/** The terms that new users agree to; null where they are not asked. */
-function termsOf({ consent }: Config): Terms | null {
-  const { version, policyName: name, policyUrl: url } = consent;
-  return consent.isRequiredAtRegistration && version !== null && url !== null ? { version, name, url } : null;
 }
 
 function shortest(a: number | null, b: number | null): number | null {

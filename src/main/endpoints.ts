@@ -2,9 +2,11 @@
 import { type AdminServices, adminEndpoints } from '../api/admin/index.ts';
 import { healthEndpoints, metricsEndpoints } from '../api/admin/server-facts.ts';
 import { type ClientServices, clientEndpoints } from '../api/client/index.ts';
+import { staticLoginEndpoints } from '../api/client/static-login.ts';
 import { type FederationServices, federationEndpoints } from '../api/federation/index.ts';
 import { type WellKnownFacts, wellKnownEndpoints } from '../api/well-known/index.ts';
 import { type LandingFacts, landingEndpoints } from '../api/well-known/landing-page.ts';
+import { policyPageEndpoints } from '../api/well-known/policy-page.ts';
 import type { Endpoint } from '../http/endpoint.ts';
 import type { Resource } from '../http/router.ts';
 import type { Metrics } from '../kit/metrics.ts';
@@ -14,7 +16,8 @@ export type EndpointServices = AdminServices &
   ClientServices &
   FederationServices &
   WellKnownFacts &
-  LandingFacts & { readonly metrics: Metrics | null };
+  LandingFacts &
+  Parameters<typeof policyPageEndpoints>[0] & { readonly metrics: Metrics | null };
 
 /** The endpoints as listeners serve them. */
 export function resourcesOf(services: EndpointServices): Resource[] {
@@ -23,7 +26,8 @@ export function resourcesOf(services: EndpointServices): Resource[] {
     { name: 'admin', hasCors: true, endpoints: adminEndpoints(services) },
     { name: 'federation', hasCors: false, endpoints: federationEndpoints(services) },
     { name: 'well-known', hasCors: true, endpoints: wellKnownEndpoints(services) },
-    { name: 'static', hasCors: false, endpoints: landingEndpoints(services) },
+    { name: 'static', hasCors: false, endpoints: [...landingEndpoints(services), ...staticLoginEndpoints(services)] },
+    { name: 'consent', hasCors: false, endpoints: policyPageEndpoints(services) },
     { name: 'metrics', hasCors: false, endpoints: metricsEndpoints(services) },
     { name: 'health', hasCors: true, endpoints: healthEndpoints() },
   ];

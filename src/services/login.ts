@@ -4,7 +4,7 @@
  */
 import { forbidden, userLocked } from '../core/errors.ts';
 import type { UserId } from '../core/ids.ts';
-import type { RateLimiter } from '../http/limits.ts';
+import { ipKey, type RateLimiter } from '../http/limits.ts';
 import type { Accounts } from './accounts.ts';
 import type { Devices, DeviceWish, Session } from './devices.ts';
 import type { ShortTokens } from './short-tokens.ts';
@@ -55,6 +55,11 @@ export class Login {
     if (user === undefined || user.isDeactivated) throw forbidden('The login token is not known, or has expired.');
     if (user.isLocked) throw userLocked();
     return devices.open(user.userId, device);
+  }
+
+  /** Counts a login from an address, where no endpoint's limit does. Throws 429. */
+  spendOn(ip: string): void {
+    this.#deps.limiter.spend('loginAddress', ipKey(ip));
   }
 
   /**

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { forEachDatabase } from '../../test/support/databases.ts';
+import { sql } from '../storage/sql.ts';
 import { succeeded } from '../testing/test-client.ts';
 import { testServer } from '../testing/test-server.ts';
 
@@ -10,6 +11,7 @@ const consent = {
   version: '1.2',
   policyName: 'House rules',
   policyUrl: 'https://example.org/rules',
+  templateDir: null,
 };
 const asked = { username: 'alice', password: 'a good password' };
 
@@ -30,6 +32,8 @@ forEachDatabase((database) => {
     });
     assert.deepEqual([dummy.status, dummy.body.completed], [401, []]);
     assert.equal(succeeded(agreed).user_id, '@alice:myelin.test');
+    const kept = await server.inspect((db) => db.all(sql`select user_id, version from policy_consents`));
+    assert.deepEqual({ ...kept[0] }, { user_id: '@alice:myelin.test', version: '1.2' });
     assert.equal(again.body.errcode, 'M_USER_IN_USE');
   });
 

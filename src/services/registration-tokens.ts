@@ -3,6 +3,7 @@
  * Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#token-authenticated-registration
  */
 import { badRequest, invalidParam, MatrixError, notFound } from '../core/errors.ts';
+import { ipKey, type RateLimiter } from '../http/limits.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import { type Database, UniqueViolation } from '../storage/database.ts';
@@ -25,14 +26,15 @@ export type TokenBounds = { readonly usesAllowed: number | null; readonly expiry
 const FORM = /^[A-Za-z0-9._~-]{1,64}$/;
 const LENGTH_DEFAULT = 16;
 const TOKENS_MAX = 10_000;
+const GUESS_LIMIT = 'registrationTokenValidity';
 
 const unknownToken = (): MatrixError =>
   new MatrixError(401, 'M_UNAUTHORIZED', 'The registration token is not known, is used up or has expired.');
 
 export class RegistrationTokens {
-  readonly #deps: { db: Database; clock: Clock; random: Random };
+  readonly #deps: { db: Database; clock: Clock; random: Random; limiter: RateLimiter };
 
-  constructor(deps: { db: Database; clock: Clock; random: Random }) {
+  constructor(deps: { db: Database; clock: Clock; random: Random; limiter: RateLimiter }) {
     this.#deps = deps;
   }
 
@@ -61,11 +63,14 @@ export class RegistrationTokens {
     await this.#deps.db.commit([returnRegistrationToken(token)]);
   }
 
-  /** The stage `m.login.registration_token`, which notes the token. */
+  /** The stage `m.login.registration_token`, which notes the token. Who comes too often from one address waits. */
   get stage(): Stage {
     return {
-      check: async ({ token }) => {
+      check: async ({ token }, { ip }) => {
+        const { limiter } = this.#deps;
         if (typeof token !== 'string') throw badRequest('M_MISSING_PARAM', 'The stage needs a token.');
+        // Before it is looked up, so that guesses made at one time count too.
+        limiter.spend(GUESS_LIMIT, ipKey(ip));
         if (!(await this.isValid(token))) throw unknownToken();
         return token;
       },

@@ -135,7 +135,7 @@ export class UserInteractiveAuth {
       try {
         await this.#prove(session, type, given, request.ip);
       } catch (error) {
-        if (!(error instanceof MatrixError) || error instanceof ProofOfAnother || error.status === 429) throw error;
+        if (!(error instanceof MatrixError) || error instanceof ProofOfAnother || isNoVerdict(error)) throw error;
         return this.#challenge(id, session, error);
       }
     }
@@ -234,6 +234,9 @@ export class UserInteractiveAuth {
     return new RawReply(401, { 'Content-Type': 'application/json' }, JSON.stringify(body));
   }
 }
+
+/** Whether a stage could not look at a proof just now, so that the client may come again with the same. */
+const isNoVerdict = ({ status }: MatrixError): boolean => status === 429 || status >= 500;
 
 /** Proves nothing, and so that a client has asked on purpose. */
 export const dummyStage: Stage = { check: async () => undefined };

@@ -9,6 +9,7 @@ import { createRoomEndpoints } from './create-room.ts';
 import { deviceManagementEndpoints } from './device-management.ts';
 import { directoryEndpoints } from './directory.ts';
 import { eventContextEndpoints } from './event-context.ts';
+import { fallbackPageEndpoints } from './fallback-pages.ts';
 import { filterEndpoints } from './filter.ts';
 import { invitingEndpoints } from './inviting.ts';
 import { joiningEndpoints } from './joining.ts';
@@ -66,6 +67,7 @@ const modules = [
   deviceManagementEndpoints,
   directoryEndpoints,
   eventContextEndpoints,
+  fallbackPageEndpoints,
   filterEndpoints,
   invitingEndpoints,
   joiningEndpoints,

@@ -43,13 +43,16 @@ export const loginEndpoints = ({ login, publicBaseUrl }: { login: Login; publicB
       }
       if (!login.types.includes(body.type)) throw forbidden('Login of this type is switched off on this server.');
       const session = await (body.type === 'm.login.token' ? byToken(login, body) : byPassword(login, body));
-      return {
-        ...wireSession(session),
-        ...(publicBaseUrl === null ? {} : { well_known: { 'm.homeserver': { base_url: publicBaseUrl } } }),
-      };
+      return wireLogin(session, publicBaseUrl);
     },
   }),
 ];
+
+/** The answer to a login. */
+export const wireLogin = (session: Session, publicBaseUrl: string | null) => ({
+  ...wireSession(session),
+  ...(publicBaseUrl === null ? {} : { well_known: { 'm.homeserver': { base_url: publicBaseUrl } } }),
+});
 
 type LoginBody = Parameters<typeof deviceWishOf>[0] &
   Parameters<typeof loginNameOf>[0] & { readonly password?: string | null; readonly token?: string | null };

@@ -3,7 +3,7 @@ import { missingParam } from '../../core/errors.ts';
 import { endpoint } from '../../http/endpoint.ts';
 import { anyObject, boolean, object, oneOf, optional, orNull, string } from '../../http/schema.ts';
 import type { Registration } from '../../services/registration.ts';
-import { TOKEN_STAGE } from '../../services/registration-stages.ts';
+import { TERMS_STAGE, TOKEN_STAGE } from '../../services/registration-stages.ts';
 import type { RegistrationTokens } from '../../services/registration-tokens.ts';
 import type { UserInteractiveAuth } from '../../services/user-interactive-auth.ts';
 import { deviceWishFields, deviceWishOf, sessionFields, wireSession } from './shapes.ts';
@@ -53,7 +53,14 @@ export const registrationEndpoints = ({
       const token = notes.get(TOKEN_STAGE);
       if (token !== undefined) await registrationTokens.use(token);
       try {
-        const { userId, session } = await registration.register({ localpart, guest, password, device, ip });
+        const { userId, session } = await registration.register({
+          localpart,
+          guest,
+          password,
+          device,
+          ip,
+          agreedPolicies: notes.get(TERMS_STAGE) ?? null,
+        });
         return session === null ? { user_id: userId } : wireSession(session);
       } catch (error) {
         if (token !== undefined) await registrationTokens.giveBack(token);
