@@ -1,11 +1,13 @@
 /** The wiring of federation: how other servers are found, called and let in. */
 import type { Config } from '../config/config.ts';
+import { sendTransaction } from '../contracts/federation/transactions.ts';
 import { compileGlob } from '../core/glob.ts';
 import { type ServerName, splitServerName } from '../core/ids.ts';
 import type { SigningKey } from '../core/signing.ts';
 import type { ServerGuard } from '../http/guard.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
+import type { Metrics } from '../kit/metrics.ts';
 import type { Random } from '../kit/random.ts';
 import { AddressGuard } from '../remote/address-guard.ts';
 import { StoredBackOff } from '../remote/back-off.ts';
@@ -17,7 +19,10 @@ import { Keyring } from '../remote/keyring.ts';
 import { FederationGuard } from '../remote/request-guard.ts';
 import { systemResolver } from '../remote/resolver.ts';
 import { WellKnown } from '../remote/well-known.ts';
+import type { EventStore } from '../rooms/event-store.ts';
+import { FederationSender } from '../senders/federation/federation-sender.ts';
 import type { Database } from '../storage/database.ts';
+import type { Stream } from '../stream/stream.ts';
 import { EventCheckThreads } from '../workers/event-check-threads.ts';
 import { readText } from './start-error.ts';
 import { VERSION } from './version.ts';
@@ -45,6 +50,8 @@ export type Federation = {
   readonly eventChecks: EventChecks;
   /** Lets signed requests in, from servers that we speak with. */
   readonly serverGuard: ServerGuard;
+  /** Whether the configuration lets us speak with a server. */
+  readonly mayFederateWith: (server: ServerName) => boolean;
   stop(): Promise<void>;
 };
 
@@ -93,10 +100,55 @@ export async function composeFederation(deps: FederationDeps): Promise<Federatio
     keyring,
     eventChecks,
     serverGuard,
+    mayFederateWith,
     async stop(): Promise<void> {
       await Promise.all([dialer.close(), threads.stop()]);
     },
   };
+}
+
+/** Builds what tells other servers what happens here; it begins where the last process stopped. */
+export function composeFederationSender(deps: {
+  readonly config: Config;
+  readonly db: Database;
+  readonly stream: Stream;
+  readonly events: EventStore;
+  readonly federation: Federation;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics | null;
+}): FederationSender {
+  const { federation, clock, log, metrics } = deps;
+  const { client, backOff, mayFederateWith } = federation;
+  const sender = new FederationSender({
+    ...deps,
+    log: log.child('senders.federation'),
+    serverName: deps.config.server.serverName,
+    speaksTo: mayFederateWith,
+    wire: {
+      send: (destination, txnId, body, signal) =>
+        client.call(destination, sendTransaction, { params: { txnId }, body }, { signal }),
+      waitMs: (destination) => Math.max(0, (backOff.pausedUntilMs(destination) ?? 0) - clock.now()),
+    },
+  });
+  backOff.onReturn((server) => sender.isBack(server));
+  metrics?.measuredBy(
+    {
+      name: 'myelin_federation_destinations',
+      help: 'Servers that are not told everything yet, by how they do.',
+      label: 'state',
+    },
+    () => sender.destinationCounts(),
+  );
+  metrics?.measuredBy(
+    {
+      name: 'myelin_federation_outgoing',
+      help: 'What went out to other servers since the start, or did not.',
+      label: 'what',
+    },
+    () => new Map(Object.entries(sender.counts)),
+  );
+  return sender;
 }
 
 /** The way to other machines, as a configuration has it. */

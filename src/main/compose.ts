@@ -91,7 +91,7 @@ import { Sync } from '../sync/sync.ts';
 import { UnreadCounts } from '../sync/unread-counts.ts';
 import { UserRoomsCache } from '../sync/user-rooms.ts';
 import { composeCaptcha } from './captcha.ts';
-import type { Federation } from './compose-federation.ts';
+import { composeFederationSender, type Federation } from './compose-federation.ts';
 import { resourcesOf } from './endpoints.ts';
 import { httpLog } from './http-log.ts';
 import { readPolicies, termsOf } from './policies.ts';
@@ -436,6 +436,9 @@ export function compose(deps: ComposeDeps): Composed {
   const serverVisibility = new ServerVisibility({ events, snapshots, erased });
   const residentRooms = new ResidentRooms({ rooms, reader, events });
 
+  // What goes out
+  const federationSender = composeFederationSender({ ...deps, events });
+
   // Timed jobs
   const stopForgetting = every(
     clock,
@@ -531,7 +534,7 @@ export function compose(deps: ComposeDeps): Composed {
     },
     async stop(): Promise<void> {
       stopForgetting();
-      await Promise.all([searchIndex?.stop(), userDirectoryIndex?.stop()]);
+      await Promise.all([searchIndex?.stop(), userDirectoryIndex?.stop(), federationSender.stop()]);
       await lastSeen.flush();
       await Promise.all([presenceTracker.stop(), captcha?.stop()]);
     },

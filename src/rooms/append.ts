@@ -25,7 +25,7 @@ import type { Relations } from './relations.ts';
 import { resolveTips } from './resolve-state.ts';
 import type { RoomWork } from './room-work.ts';
 import type { Snapshots } from './snapshots.ts';
-import { StoredEvent } from './stored-event.ts';
+import { DUMMY_EVENT_TYPE, StoredEvent } from './stored-event.ts';
 
 /** What a local user wants said, before prev events, auth events and signature. */
 export type Draft = {
@@ -133,6 +133,8 @@ async function appendDraft(deps: AppendDeps, work: RoomWork, draft: Draft): Prom
     standing: 'ok',
     reason: null,
     sentAs: draft.sentAs ?? null,
+    // Servers get what only joins tips when they ask for what is between the events that they are told of.
+    goesOut: draft.type !== DUMMY_EVENT_TYPE,
   });
 }
 
@@ -180,6 +182,8 @@ type Placing = {
   readonly sentAs?: string | null;
   /** Prev events that have no place in the graph. */
   readonly missingPrevEvents?: readonly EventId[];
+  /** True where it is for us to tell other servers. */
+  readonly goesOut?: boolean;
 };
 
 /** Steps 3 and 4: stores the event with the state after it, and moves the room on to it. */
@@ -218,6 +222,7 @@ export async function placeEvent(deps: AppendDeps, work: RoomWork, pdu: Pdu, pla
     if (keyNo !== null) await work.index(event);
   } else work.place(event);
   work.noteHoles(event, placing.missingPrevEvents ?? NONE);
+  if (placing.goesOut === true && placing.standing === 'ok') work.tell(event);
   if (placing.standing === 'ok') await applyRedactions(deps, work, event);
   if (placing.moves) await moveRoom(deps, work, event, keyNo, placing.snapshotBefore);
   return event;

@@ -26,6 +26,11 @@ export type Arrival = {
   readonly stateBefore?: readonly EventId[];
   /** The state after each prev event that we lack, as another server tells it; those that we have tell their own. */
   readonly statesAfter?: ReadonlyMap<EventId, readonly EventId[]>;
+  /**
+   * Whether we vouch for it: its server made it through us (send_join, send_leave, send_knock, a third-party invite), so
+   * that it is for us to tell the others.
+   */
+  readonly isForUsToTell?: boolean;
   /** Whether the server that vouches for a restricted join signed it. */
   readonly hasAuthorisingSignature?: boolean;
 };
@@ -171,6 +176,7 @@ async function appendArrival(
     standing,
     reason,
     missingPrevEvents,
+    goesOut: arrival.isForUsToTell ?? false,
   });
   return { eventId, standing, reason, isKnown: false, missing: [] };
 }

@@ -62,6 +62,16 @@ export class EventStore {
 
   /** Events by number, in the order asked. Throws where one is missing: numbers come from our own tables. */
   async list(eventNos: readonly number[]): Promise<StoredEvent[]> {
+    const found = await this.findMany(eventNos);
+    return eventNos.map((eventNo) => {
+      const event = found.get(eventNo);
+      if (event === undefined) throw new Error(`The event number ${eventNo} is not in the database.`);
+      return event;
+    });
+  }
+
+  /** Those of the events that are there, by number. */
+  async findMany(eventNos: readonly number[]): Promise<Map<number, StoredEvent>> {
     const found = new Map<number, StoredEvent>();
     const missing: number[] = [];
     for (const eventNo of eventNos) {
@@ -74,11 +84,7 @@ export class EventStore {
         found.set(event.eventNo, event);
       }
     }
-    return eventNos.map((eventNo) => {
-      const event = found.get(eventNo);
-      if (event === undefined) throw new Error(`The event number ${eventNo} is not in the database.`);
-      return event;
-    });
+    return found;
   }
 
   async get(eventNo: number): Promise<StoredEvent> {

@@ -115,6 +115,16 @@ export class LiveRoom {
     return this.joinedLocal.size > 0;
   }
 
+  /** Whether users of other servers are joined. */
+  get hasRemoteServers(): boolean {
+    return this.joinedByServer.size > (this.isServerJoined ? 1 : 0);
+  }
+
+  /** The other servers that are in the room now. */
+  get remoteServers(): ServerName[] {
+    return [...this.joinedByServer.keys()].filter((server) => server !== this.#serverName);
+  }
+
   /** Takes in an event that readers may now see. */
   addRecent(event: StoredEvent): void {
     if (this.recent.length === 0) this.recentFloor = Math.min(this.recentFloor, event.position - 1);

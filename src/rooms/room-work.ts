@@ -3,7 +3,7 @@
  * everything is committed at once. The live room is changed while the batch is prepared, so that the next batch can be
  * prepared while this one is being flushed; where a batch fails, the live room is thrown away and read anew.
  */
-import type { EventId, UserId } from '../core/ids.ts';
+import { type EventId, type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
 import { stateKeyTuple } from '../core/pdu.ts';
 import { isWellFormedEdit } from '../core/relation.ts';
 import {
@@ -19,8 +19,10 @@ import {
   type Standing,
 } from '../storage/events.ts';
 import { insertLateEvents } from '../storage/log-events.ts';
+import { insertOutgoing } from '../storage/outgoing.ts';
 import { deleteRelation, insertRelation, resettleThread, upsertThread } from '../storage/relations.ts';
 import { deleteBackwardExtremities, insertBackwardExtremity } from '../storage/room-graph.ts';
+import { closeRoomServer, openRoomServer } from '../storage/room-servers.ts';
 import {
   deleteMembership,
   insertMembershipChange,
@@ -70,6 +72,9 @@ export class RoomWork {
   readonly #noById = new Map<EventId, number>();
   /** Events that this batch gives children, or takes them from. */
   readonly #parents = new Set<EventId>();
+  readonly #outgoing = new Set<StreamPosition>();
+  /** Other servers that came or went: whether they were here before this batch, and where that last changed. */
+  readonly #servers = new Map<ServerName, { wasHere: boolean; position: StreamPosition }>();
 
   constructor(deps: WorkDeps, live: LiveRoom) {
     this.#deps = deps;
@@ -284,7 +289,7 @@ export class RoomWork {
     // A member event's state key was checked to be a user ID by the auth rules; others are never looked up.
     const userId = stateKey as UserId;
     if (eventNo === null) {
-      live.setMember(userId, null);
+      this.#setMember(userId, null, position);
       this.statements.push(deleteMembership(live.roomNo, userId));
       return;
     }
@@ -302,7 +307,45 @@ export class RoomWork {
       this.statements.push(insertMembershipChange(row));
       this.#membershipChanges.set(position, userId);
     }
+    this.#setMember(userId, membership, position);
+  }
+
+  #setMember(userId: UserId, membership: Membership | null, position: StreamPosition): void {
+    const { live } = this;
+    if (live.isLocal(userId)) {
+      live.setMember(userId, membership);
+      return;
+    }
+    const server = serverNameOf(userId);
+    const wasHere = live.joinedByServer.has(server);
     live.setMember(userId, membership);
+    if (live.joinedByServer.has(server) === wasHere) return;
+    const earlier = this.#servers.get(server);
+    this.#servers.set(server, { wasHere: earlier?.wasHere ?? wasHere, position });
+  }
+
+  /**
+   * Other servers are to be told of a placed event: those in the room, and the server of a user whose invite or knock
+   * ends. Called before the room moves on: whom the event puts out is in the room still.
+   */
+  tell(event: StoredEvent): void {
+    const { live } = this;
+    const alsoTo = this.#serverOfEnded(event);
+    if (alsoTo === null && !live.hasRemoteServers) return;
+    const { position, eventNo, pdu } = event;
+    const origin = live.isLocal(pdu.sender) ? null : serverNameOf(pdu.sender);
+    this.#outgoing.add(position);
+    this.statements.push(insertOutgoing({ position, roomNo: live.roomNo, eventNo, alsoTo, origin }));
+  }
+
+  /** The server of another server's user whose invite or knock an event ends. It need not be in the room. */
+  #serverOfEnded({ pdu }: StoredEvent): ServerName | null {
+    const { membership } = pdu.content;
+    if (pdu.type !== 'm.room.member' || (membership !== 'leave' && membership !== 'ban')) return null;
+    // A state key of a member event was checked to be a user ID by the auth rules.
+    const userId = pdu.stateKey as UserId;
+    const was = this.live.membershipOf(userId);
+    return !this.live.isLocal(userId) && (was === 'invite' || was === 'knock') ? serverNameOf(userId) : null;
   }
 
   /** Notes that an event asks for a redaction, and lets it take effect where `target` is given. */
@@ -325,6 +368,12 @@ export class RoomWork {
     // Who reads the log by the numbers of events would not meet these: they were numbered before they had their place.
     const late = this.placed.filter((event) => event.eventNo !== event.position).map((event) => event.eventNo);
     if (late.length > 0) this.statements.push(insertLateEvents(this.issue(), late));
+    const { roomNo, joinedByServer } = this.live;
+    for (const [server, { wasHere, position }] of this.#servers) {
+      const isHere = joinedByServer.has(server);
+      if (isHere && !wasHere) this.statements.push(openRoomServer(roomNo, server, position));
+      if (!isHere && wasHere) this.statements.push(closeRoomServer(roomNo, server, position));
+    }
     return this.statements;
   }
 
@@ -348,7 +397,18 @@ export class RoomWork {
         const users = event === undefined ? [about!] : usersOf(event);
         const { roomNo } = live;
         const changesState = this.#changesState;
-        this.#deps.stream.publish({ kind: 'event', position, roomNo, about, users, changesState });
+        const goesOut = this.#outgoing.has(position);
+        const changesServers = this.#servers.size > 0;
+        this.#deps.stream.publish({
+          kind: 'event',
+          position,
+          roomNo,
+          about,
+          users,
+          changesState,
+          goesOut,
+          changesServers,
+        });
       }
     }
   }

@@ -165,6 +165,19 @@ export async function listForwardExtremities(db: Reader, roomNo: number): Promis
   return rows.map(toRow);
 }
 
+/** The forward extremities of rooms. By room: primary key of forward_extremities. */
+export async function listTipsOfRooms(
+  db: Reader,
+  roomNos: readonly number[],
+): Promise<{ roomNo: number; eventNo: number; position: number }[]> {
+  const rows = await db.all<{ room_no: number; event_no: number; position: number }>(
+    sql`select events.room_no, events.event_no, events.position from forward_extremities
+        join events on events.event_no = forward_extremities.event_no
+        where forward_extremities.room_no ${anyOf(roomNos)} order by events.position`,
+  );
+  return rows.map((row) => ({ roomNo: row.room_no, eventNo: row.event_no, position: row.position }));
+}
+
 /** Notes that an event asks for another one's redaction, whether that one is there yet or not. */
 export function insertRedaction(roomNo: number, redacts: EventId, eventNo: number): Statement {
   return sql`insert into redactions (room_no, redacts, event_no) values (${roomNo}, ${redacts}, ${eventNo})

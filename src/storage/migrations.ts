@@ -13,6 +13,7 @@ import { SCHEMA_7 } from './schema-7.ts';
 import { SCHEMA_8 } from './schema-8.ts';
 import { SCHEMA_9 } from './schema-9.ts';
 import { SCHEMA_10 } from './schema-10.ts';
+import { SCHEMA_13 } from './schema-13.ts';
 import { sql } from './sql.ts';
 
 export type Migration = {
@@ -38,6 +39,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 8, compatibleFrom: 1, title: 'presence', script: SCHEMA_8 },
   { version: 9, compatibleFrom: 1, title: 'consent to policies', script: SCHEMA_9 },
   { version: 10, compatibleFrom: 1, title: 'servers that do not answer', script: SCHEMA_10 },
+  { version: 13, compatibleFrom: 1, title: 'what other servers are told', script: SCHEMA_13 },
 ];
 
 /** The newest schema that this program knows. */

@@ -33,6 +33,10 @@ export type Change = {
   readonly users: ReadonlySet<UserId> | readonly UserId[];
   /** Of events: whether the room's current state is another one since, or says something else. */
   readonly changesState?: boolean;
+  /** Of events: whether other servers are to be told. */
+  readonly goesOut?: boolean;
+  /** Of events: whether other servers are in the room since, or no longer. */
+  readonly changesServers?: boolean;
   /** Whole groups that should wake up besides: all who are in some rooms are never put into one set. */
   readonly alsoIn?: readonly ReadonlySet<UserId>[];
 };
