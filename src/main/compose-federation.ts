@@ -20,9 +20,15 @@ import { FederationGuard } from '../remote/request-guard.ts';
 import { systemResolver } from '../remote/resolver.ts';
 import { WellKnown } from '../remote/well-known.ts';
 import type { EventStore } from '../rooms/event-store.ts';
-import { FederationSender } from '../senders/federation/federation-sender.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import { type FederationOutbox, FederationSender } from '../senders/federation/federation-sender.ts';
+import { PresenceOut } from '../senders/federation/presence-out.ts';
+import { ReceiptsOut } from '../senders/federation/receipts-out.ts';
+import { TypingOut } from '../senders/federation/typing-out.ts';
+import type { Presence } from '../services/presence.ts';
 import type { Database } from '../storage/database.ts';
 import type { Stream } from '../stream/stream.ts';
+import type { Typing } from '../stream/typing.ts';
 import { EventCheckThreads } from '../workers/event-check-threads.ts';
 import { readText } from './start-error.ts';
 import { VERSION } from './version.ts';
@@ -149,6 +155,35 @@ export function composeFederationSender(deps: {
     () => new Map(Object.entries(sender.counts)),
   );
   return sender;
+}
+
+/** Builds what tells other servers who types, who read how far and who is there. Gives the way to end it. */
+export function composeEdus(deps: {
+  readonly config: Config;
+  readonly db: Database;
+  readonly stream: Stream;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly rooms: Rooms;
+  readonly events: EventStore;
+  readonly typing: Typing;
+  readonly presence: Presence;
+  readonly outbox: FederationOutbox;
+}): () => Promise<void> {
+  const { serverName } = deps.config.server;
+  const edusOut = [
+    new TypingOut({ ...deps, serverName, log: deps.log.child('senders.typing') }),
+    new ReceiptsOut({
+      ...deps,
+      serverName,
+      log: deps.log.child('senders.receipts'),
+      transactionsPerRoomPerSecond: deps.config.federation.receiptTransactionsPerRoomPerSecond,
+    }),
+    new PresenceOut({ ...deps, serverName, log: deps.log.child('senders.presence') }),
+  ];
+  return async () => {
+    await Promise.all(edusOut.map((out) => out.stop()));
+  };
 }
 
 /** The way to other machines, as a configuration has it. */

@@ -91,7 +91,7 @@ import { Sync } from '../sync/sync.ts';
 import { UnreadCounts } from '../sync/unread-counts.ts';
 import { UserRoomsCache } from '../sync/user-rooms.ts';
 import { composeCaptcha } from './captcha.ts';
-import { composeFederationSender, type Federation } from './compose-federation.ts';
+import { composeEdus, composeFederationSender, type Federation } from './compose-federation.ts';
 import { resourcesOf } from './endpoints.ts';
 import { httpLog } from './http-log.ts';
 import { readPolicies, termsOf } from './policies.ts';
@@ -313,7 +313,7 @@ export function compose(deps: ComposeDeps): Composed {
     excludedRooms: config.presence.excludeRooms,
     mayChangeBySync: (userId) => limiter.tries('presencePerUser', userId),
   });
-  const presence = new Presence({ tracker: presenceTracker, clock, rooms, events });
+  const presence = new Presence({ tracker: presenceTracker, clock, db });
   const deactivation = new Deactivation({
     db,
     accounts,
@@ -438,6 +438,7 @@ export function compose(deps: ComposeDeps): Composed {
 
   // What goes out
   const federationSender = composeFederationSender({ ...deps, events });
+  const stopEdus = composeEdus({ ...deps, rooms, events, typing, presence, outbox: federationSender });
 
   // Timed jobs
   const stopForgetting = every(
@@ -534,6 +535,7 @@ export function compose(deps: ComposeDeps): Composed {
     },
     async stop(): Promise<void> {
       stopForgetting();
+      await stopEdus();
       await Promise.all([searchIndex?.stop(), userDirectoryIndex?.stop(), federationSender.stop()]);
       await lastSeen.flush();
       await Promise.all([presenceTracker.stop(), captcha?.stop()]);

@@ -5,6 +5,7 @@ import type { ServerName, UserId } from '../core/ids.ts';
 import { findRoomRules } from '../core/room-versions.ts';
 import { silentLog } from '../kit/log.ts';
 import { openDatabase } from '../storage/open.ts';
+import { openRoomServer } from '../storage/room-servers.ts';
 import { upsertMembership } from '../storage/room-state.ts';
 import type { PresentUser } from '../stream/presence-board.ts';
 import { PresenceTracker, type RemotePresence } from '../stream/presence-tracker.ts';
@@ -23,8 +24,9 @@ async function scene(t: { after(done: () => unknown): void }) {
   const { roomNo } = create!.row;
   await db.commit([
     upsertMembership({ roomNo, userId: ZOE, membership: 'join', eventNo: create!.eventNo, position: create!.position }),
+    openRoomServer(roomNo, ELSEWHERE, create!.position),
   ]);
-  const { clock, stream, rooms, events } = await startEngine(db);
+  const { clock, stream } = await startEngine(db);
   const tracker = new PresenceTracker({
     db,
     stream,
@@ -45,7 +47,7 @@ async function scene(t: { after(done: () => unknown): void }) {
     const woken = new Set([...change.users, ...(change.alsoIn ?? []).flatMap((group) => [...group])]);
     told.push({ about: change.about!, roomNo: change.roomNo, woken: [...woken].sort() });
   });
-  const presence = new Presence({ tracker, clock, rooms, events });
+  const presence = new Presence({ tracker, clock, db });
   return { db, clock, stream, tracker, presence, roomNo, told };
 }
 
@@ -113,8 +115,14 @@ test('servers in the same rooms are to be told, again before they take a user fo
   const { clock, tracker, presence, roomNo, told } = await scene(t);
   const depart = await tracker.arrive(ALICE, 'device A', null);
 
-  assert.deepEqual([...(await presence.listServers(ALICE, null))], [ELSEWHERE]);
-  assert.deepEqual([...(await presence.listServers(ALICE, roomNo))], [ELSEWHERE]);
+  assert.deepEqual(
+    (await presence.listServers([{ userId: ALICE, roomNo: null }])).map((servers) => [...servers]),
+    [[ELSEWHERE]],
+  );
+  assert.deepEqual(
+    (await presence.listServers([{ userId: ALICE, roomNo }])).map((servers) => [...servers]),
+    [[ELSEWHERE]],
+  );
   assert.deepEqual(await presence.eduOf(ALICE), {
     user_id: ALICE,
     presence: 'online',

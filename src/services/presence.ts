@@ -6,18 +6,20 @@ import { forbidden, invalidParam } from '../core/errors.ts';
 import { type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
 import type { PresenceState } from '../core/presence.ts';
 import type { Clock } from '../kit/clock.ts';
-import type { EventStore } from '../rooms/event-store.ts';
-import type { Rooms } from '../rooms/rooms.ts';
+import type { Database } from '../storage/database.ts';
+import { listServersOfRooms } from '../storage/room-servers.ts';
 import { type PresenceContent, presenceContent } from '../stream/presence-board.ts';
 import type { PresenceTracker, RemotePresence } from '../stream/presence-tracker.ts';
 
 const STATUS_CHARS_MAX = 1000;
 
+/** What a change in the log is about: a user, to everybody in their rooms or (with a room) to those in that room. */
+export type PresenceChange = { readonly userId: UserId; readonly roomNo: number | null };
+
 export type PresenceDeps = {
   readonly tracker: PresenceTracker;
   readonly clock: Clock;
-  readonly rooms: Rooms;
-  readonly events: EventStore;
+  readonly db: Database;
 };
 
 export class Presence {
@@ -62,18 +64,16 @@ export class Presence {
   }
 
   /**
-   * Which servers are to be told of a change in the log: those with members in the user's rooms, or (a change of one
-   * room, `roomNo`) in that room. For the sender of EDUs.
+   * Which other servers are to be told of each of some changes in the log: those with members in the user's rooms, or (a
+   * change of one room) in that room. For the sender of EDUs.
    */
-  async listServers(userId: UserId, roomNo: number | null): Promise<ReadonlySet<ServerName>> {
-    const { tracker, rooms, events } = this.#deps;
-    const servers = new Set<ServerName>();
-    for (const joined of roomNo === null ? [...(tracker.board.get(userId)?.rooms ?? [])] : [roomNo]) {
-      const live = await rooms.find((await events.room(joined)).roomId);
-      for (const server of live?.joinedByServer.keys() ?? []) servers.add(server);
-    }
-    servers.delete(serverNameOf(userId));
-    return servers;
+  async listServers(changes: readonly PresenceChange[]): Promise<ReadonlySet<ServerName>[]> {
+    const { tracker, db } = this.#deps;
+    const roomsOf = changes.map(({ userId, roomNo }) =>
+      roomNo === null ? [...(tracker.board.get(userId)?.rooms ?? [])] : [roomNo],
+    );
+    const servers = await listServersOfRooms(db, [...new Set(roomsOf.flat())]);
+    return roomsOf.map((roomNos) => new Set(roomNos.flatMap((roomNo) => servers.get(roomNo) ?? [])));
   }
 
   /** What an `m.presence` EDU says of a user of this server: one entry of its `push`. */

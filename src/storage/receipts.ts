@@ -1,7 +1,7 @@
 /** Read receipts: the newest of each user, type and thread. A room's news are served by receipts_by_position. */
 import type { EventId, UserId } from '../core/ids.ts';
 import type { Reader } from './database.ts';
-import { type Statement, sql } from './sql.ts';
+import { anyOf, type Statement, sql } from './sql.ts';
 
 export type ReceiptType = 'm.read' | 'm.read.private' | 'm.fully_read';
 
@@ -61,6 +61,14 @@ export async function listReceiptsOfUser(db: Reader, roomNo: number, userId: Use
 export async function listReceipts(db: Reader, roomNo: number, after: number, upTo: number): Promise<ReceiptRow[]> {
   const rows = await db.all<Columns>(
     sql`select * from receipts where room_no = ${roomNo} and position > ${after} and position <= ${upTo}`,
+  );
+  return rows.map(toRow);
+}
+
+/** Those of a room's receipts that were stored at some of these positions and are their user's newest. */
+export async function listReceiptsAt(db: Reader, roomNo: number, positions: readonly number[]): Promise<ReceiptRow[]> {
+  const rows = await db.all<Columns>(
+    sql`select * from receipts where room_no = ${roomNo} and position ${anyOf(positions)} order by position`,
   );
   return rows.map(toRow);
 }

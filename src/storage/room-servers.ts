@@ -57,3 +57,17 @@ export async function listRoomsOfServer(
 export function deleteRoomServersBefore(position: number): Statement {
   return sql`delete from room_servers where to_position is not null and to_position <= ${position}`;
 }
+
+/** The servers that are in each of these rooms now. */
+export async function listServersOfRooms(db: Reader, roomNos: readonly number[]): Promise<Map<number, ServerName[]>> {
+  const rows = await db.all<{ room_no: number; server: string }>(
+    sql`select room_no, server from room_servers where room_no ${anyOf(roomNos)} and to_position is null`,
+  );
+  const servers = new Map<number, ServerName[]>();
+  for (const row of rows) {
+    const ofRoom = servers.get(row.room_no);
+    if (ofRoom === undefined) servers.set(row.room_no, [row.server as ServerName]);
+    else ofRoom.push(row.server as ServerName);
+  }
+  return servers;
+}

@@ -40,13 +40,13 @@ export class Cursors {
     this.#changed.add(destination);
   }
 
-  /** Whether something is not stored yet. */
-  get isBehind(): boolean {
-    return this.#changed.size > 0;
+  /** Whether something is not stored yet. `told` is the last event that was told. */
+  isBehind(told: StreamPosition): boolean {
+    return this.#changed.size > 0 || told > this.#saved;
   }
 
   /**
-   * Stores what changed, at once. `told` is how far the log was read. A server that was owed something for moments only
+   * Stores what changed, at once. `told` is the last event that was told. A server that was owed something for moments only
    * gets no row: the cursor of all waits for it; unless this is the last time.
    */
   async save(told: StreamPosition, nowMs: number, isLast: boolean): Promise<void> {

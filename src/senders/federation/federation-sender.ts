@@ -11,6 +11,7 @@ import { nextTurn } from '../../kit/next-turn.ts';
 import { listOutgoing } from '../../storage/outgoing.ts';
 import type { Stream, StreamPosition } from '../../stream/stream.ts';
 import { Cursors } from './cursors.ts';
+import { Deeds } from './deeds.ts';
 import { Deliveries, type DeliveriesDeps, type DeliveryCounts } from './deliveries.ts';
 import { Destination } from './destination.ts';
 import { sizedEdu } from './edu-queue.ts';
@@ -47,20 +48,23 @@ export class FederationSender implements FederationOutbox {
   readonly #stopListening: () => void;
   /** How far the log was read; null before the start. */
   #told: StreamPosition | null = null;
-  #toldAnHourAgo: StreamPosition = 0;
+  /** The last event that was told. Between it and how far the log was read there was nothing to be told. */
+  #lastTold: StreamPosition = 0;
+  #lastToldAnHourAgo: StreamPosition = 0;
   /** Whether the log was read to where it was at the start. */
   #isOpen = false;
   #isWoken = true;
   #isStopped = false;
   #reading: Promise<void> | null = null;
   #saving: Promise<void> = Promise.resolve();
-  /** Timed deeds that are at work. */
-  readonly #deeds = new Set<Promise<void>>();
+  /** What is done by time. */
+  readonly #deeds: Deeds;
 
   constructor(deps: FederationSenderDeps) {
     this.#deps = deps;
     this.#targets = new RoomDestinations(deps);
     this.#cursors = new Cursors(deps);
+    this.#deeds = new Deeds((error) => deps.log.error('How far other servers are could not be stored.', { error }));
     this.#deliveries = new Deliveries({
       ...deps,
       told: () => (this.#isOpen ? this.#told : null),
@@ -80,11 +84,12 @@ export class FederationSender implements FederationOutbox {
     this.#stopListening();
     for (const timer of this.#timers.values()) timer.cancel();
     await this.#reading;
-    await Promise.all(this.#deeds);
+    await this.#deeds.ended();
     for (const { wait } of this.#destinations.values()) wait?.timer.cancel();
     await this.#deliveries.stop();
     for (const destination of this.#destinations.values()) this.#cursors.note(destination);
-    await this.#save(true);
+    this.#deeds.start(() => this.#save(true));
+    await this.#deeds.ended();
   }
 
   edu(destinations: Iterable<ServerName>, type: string, content: JsonObject, key?: string): void {
@@ -127,7 +132,7 @@ export class FederationSender implements FederationOutbox {
     do {
       await this.#reading;
       await this.#deliveries.finished();
-      await Promise.all(this.#deeds);
+      await this.#deeds.ended();
       await nextTurn();
     } while (this.#reading !== null);
   }
@@ -171,7 +176,8 @@ export class FederationSender implements FederationOutbox {
     const { told, lagging } = await this.#cursors.load();
     for (const row of lagging) this.#destinationOf(row.destination).restore(row);
     this.#told = told;
-    this.#toldAnHourAgo = told;
+    this.#lastTold = told;
+    this.#lastToldAnHourAgo = told;
     // Who has a row may be further than the cursor: nobody is sent anything before the log is read past all of them.
     await this.#readUpTo(this.#deps.stream.current);
     this.#isOpen = true;
@@ -191,6 +197,7 @@ export class FederationSender implements FederationOutbox {
         const told = [...servers].filter(speaksTo).map((server) => this.#destinationOf(server));
         for (const destination of told) destination.push(row, this.#told!, clock.now());
         this.#told = row.position;
+        this.#lastTold = row.position;
         for (const destination of told) {
           this.#changed(destination);
           this.#deliveries.ready(destination);
@@ -199,7 +206,7 @@ export class FederationSender implements FederationOutbox {
       if (rows.length < ROWS_PER_READ) this.#told = upTo;
       await nextTurn();
     }
-    this.#saveSoon();
+    if (this.#cursors.isBehind(this.#lastTold)) this.#saveSoon();
   }
 
   #changed(destination: Destination): void {
@@ -216,10 +223,7 @@ export class FederationSender implements FederationOutbox {
     if (this.#timers.has(name) || this.#isStopped) return;
     const timer = this.#deps.clock.after(delayMs, () => {
       this.#timers.delete(name);
-      const doing = deed()
-        .catch((error) => this.#deps.log.error('How far other servers are could not be stored.', { error }))
-        .finally(() => this.#deeds.delete(doing));
-      this.#deeds.add(doing);
+      this.#deeds.start(deed);
     });
     this.#timers.set(name, timer);
   }
@@ -230,12 +234,12 @@ export class FederationSender implements FederationOutbox {
   }
 
   async #saveNow(isLast: boolean): Promise<void> {
-    if (this.#told === null) return;
+    if (!this.#isOpen) return;
     try {
-      await this.#cursors.save(this.#told, this.#deps.clock.now(), isLast);
+      await this.#cursors.save(this.#lastTold, this.#deps.clock.now(), isLast);
     } finally {
       for (const destination of this.#destinations.values()) this.#forget(destination);
-      if (this.#cursors.isBehind) this.#saveSoon();
+      if (this.#cursors.isBehind(this.#lastTold)) this.#saveSoon();
     }
   }
 
@@ -246,7 +250,7 @@ export class FederationSender implements FederationOutbox {
 
   async #thin(): Promise<void> {
     this.#later('thin', THIN_MS, () => this.#thin());
-    await this.#cursors.thin(this.#toldAnHourAgo);
-    this.#toldAnHourAgo = this.#told ?? 0;
+    await this.#cursors.thin(this.#lastToldAnHourAgo);
+    this.#lastToldAnHourAgo = this.#lastTold;
   }
 }
