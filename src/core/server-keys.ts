@@ -14,6 +14,8 @@ export type ServerKey = {
   readonly publicKey: string;
   /** What it signed later than this does not count. */
   readonly validUntilMs: number;
+  /** Whether the server signs with it no more. */
+  readonly isOld: boolean;
 };
 
 /** What a server's word says; or why it says nothing. */
@@ -25,8 +27,8 @@ const DAY_MS = 86_400_000;
 /** However long a server says that its keys are good: no word is believed for longer. */
 const KEY_VALIDITY_MAX_MS = 7 * DAY_MS;
 /** More keys than any server has had. Those past it are not read (threat C15). */
-const KEYS_MAX = 100;
-const OLD_KEYS_MAX = 400;
+const KEYS_MAX = 20;
+const OLD_KEYS_MAX = 100;
 const PUBLIC_KEY_BYTES = 32;
 const KEY_ID = /^ed25519:[A-Za-z0-9_.+/=~-]{1,200}$/;
 
@@ -69,11 +71,16 @@ export function readServerKeys(serverName: ServerName, json: JsonValue, nowMs: n
   }
   if (!isSigned) return refuse('none of the keys has signed the answer');
 
-  const keys: ServerKey[] = [...listed].map(([keyId, { publicKey }]) => ({ keyId, publicKey, validUntilMs }));
+  const keys: ServerKey[] = [...listed].map(([keyId, { publicKey }]) => ({
+    keyId,
+    publicKey,
+    validUntilMs,
+    isOld: false,
+  }));
   for (const [keyId, { publicKey, entry }] of keysOf(json['old_verify_keys'], OLD_KEYS_MAX)) {
     const expiredMs = entry['expired_ts'];
     if (typeof expiredMs !== 'number' || !Number.isSafeInteger(expiredMs) || listed.has(keyId)) continue;
-    keys.push({ keyId, publicKey, validUntilMs: Math.min(expiredMs, nowMs) });
+    keys.push({ keyId, publicKey, validUntilMs: Math.min(expiredMs, nowMs), isOld: true });
   }
   return { allowed: true, keys, validUntilMs };
 }

@@ -15,7 +15,6 @@ import { Dialer } from '../remote/dialer.ts';
 import { type Discovery, SpecDiscovery } from '../remote/discovery.ts';
 import { EventChecks } from '../remote/event-checks.ts';
 import { FederationClient } from '../remote/federation-client.ts';
-import { Keyring } from '../remote/keyring.ts';
 import { FederationGuard } from '../remote/request-guard.ts';
 import { systemResolver } from '../remote/resolver.ts';
 import { WellKnown } from '../remote/well-known.ts';
@@ -30,6 +29,7 @@ import type { Database } from '../storage/database.ts';
 import type { Stream } from '../stream/stream.ts';
 import type { Typing } from '../stream/typing.ts';
 import { EventCheckThreads } from '../workers/event-check-threads.ts';
+import { composeKeys, type Keys } from './compose-keys.ts';
 import { readText } from './start-error.ts';
 import { VERSION } from './version.ts';
 
@@ -48,10 +48,9 @@ export type FederationDeps = {
 export type NetworkOverrides = { readonly discovery?: Discovery };
 
 /** What the rest of the server uses to speak with others. */
-export type Federation = {
+export type Federation = Keys & {
   readonly client: FederationClient;
   readonly backOff: StoredBackOff;
-  readonly keyring: Keyring;
   /** What every event of another server must pass. */
   readonly eventChecks: EventChecks;
   /** Lets signed requests in, from servers that we speak with. */
@@ -90,7 +89,7 @@ export async function composeFederation(deps: FederationDeps): Promise<Federatio
     clock,
     timeoutMs: federation.clientTimeoutMs,
   });
-  const keyring = new Keyring({ serverName, signingKeys, caller: client, clock, log: log.child('remote.keyring') });
+  const { keyring, publishedKeys, notary } = composeKeys({ config, db, signingKeys, caller: client, clock, log });
   const serverGuard = new FederationGuard({
     serverName,
     keys: keyring,
@@ -105,6 +104,8 @@ export async function composeFederation(deps: FederationDeps): Promise<Federatio
     backOff,
     keyring,
     eventChecks,
+    publishedKeys,
+    notary,
     serverGuard,
     mayFederateWith,
     async stop(): Promise<void> {

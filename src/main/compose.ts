@@ -45,7 +45,6 @@ import { Notifications } from '../services/notifications.ts';
 import { Passwords } from '../services/passwords.ts';
 import { Presence } from '../services/presence.ts';
 import { Profiles } from '../services/profiles.ts';
-import { PublishedKeys } from '../services/published-keys.ts';
 import { PublishedRooms } from '../services/published-rooms.ts';
 import { PushRules } from '../services/push-rules.ts';
 import { Receipts } from '../services/receipts.ts';
@@ -469,19 +468,14 @@ export function compose(deps: ComposeDeps): Composed {
     mutualRooms: new MutualRooms({ db }),
     metrics,
     now: () => clock.now(),
+    notary: federation.notary,
     notifications: new Notifications({ db, stream, rooms, events, views, verdicts }),
     oldSync,
     policies: readPolicies(config),
     presence,
     profiles,
     publicBaseUrl,
-    publishedKeys: new PublishedKeys({
-      serverName,
-      signingKeys,
-      oldKeys: config.keys.oldSigningKeys,
-      validityMs: config.keys.keyRefreshIntervalMs,
-      clock,
-    }),
+    publishedKeys: federation.publishedKeys,
     pushRules,
     receipts,
     redactions,

@@ -1,8 +1,6 @@
 /** Starts a server, keeps it going, and ends it in order. */
 import { type Config, type Listener, loadConfig } from '../config/config.ts';
 import type { ServerName } from '../core/ids.ts';
-import { readPublicKey } from '../core/server-keys.ts';
-import { parseSigningKeys, type SigningKey } from '../core/signing.ts';
 import { watchEventLoop } from '../http/event-loop-watch.ts';
 import { type BoundAddress, type Certificate, createHttpServer, type ListenerOptions } from '../http/server.ts';
 import { type Clock, systemClock } from '../kit/clock.ts';
@@ -16,6 +14,7 @@ import { Stream } from '../stream/stream.ts';
 import { compose } from './compose.ts';
 import { composeFederation, type NetworkOverrides } from './compose-federation.ts';
 import { databaseOptions } from './database-options.ts';
+import { readSigningKeys } from './signing-keys.ts';
 import { readText, StartError } from './start-error.ts';
 import { logStatements } from './statement-log.ts';
 
@@ -110,20 +109,6 @@ async function claimDatabase(db: Database, serverName: ServerName): Promise<void
     `This database belongs to the server ${owner}, and server_name is now ${serverName}. The name is part of every user, ` +
       `room and event, so it cannot be changed: set server_name back to ${owner}, or give the new server a database of its own.`,
   );
-}
-
-function readSigningKeys(path: string): [SigningKey, ...SigningKey[]] {
-  const text = readText(path, 'signing key', 'signing_key_path; --generate-keys makes one');
-  const [first, ...further] = parseSigningKeys(text);
-  if (first === undefined) throw new StartError(`There is no key in the signing key file ${path}.`);
-  for (const { keyId, publicKey } of [first, ...further]) {
-    if (readPublicKey(publicKey) !== null) continue;
-    throw new StartError(
-      `The key ${keyId} in ${path} was published: anybody can sign with it (CVE-2026-24044). Replace it by a new one ` +
-        '(--generate-keys makes one), and do not list it under old_signing_keys.',
-    );
-  }
-  return [first, ...further];
 }
 
 function readCertificate({ tls, listeners }: Config): Certificate | null {

@@ -7,11 +7,13 @@ import { findRoomRules, ROOM_RULES, type RoomVersion } from '../core/room-versio
 import { signingKeyFromSeed } from '../core/signing.ts';
 import { handClock } from '../kit/clock.ts';
 import { seededRandom } from '../kit/random.ts';
+import { openDatabase } from '../storage/open.ts';
 import { type EventFields, type RemoteServer, remoteServer } from '../testing/remote-server.ts';
 import { EventCheckThreads } from '../workers/event-check-threads.ts';
 import { type CheckedEvent, EventChecks } from './event-checks.ts';
-import { Keyring, type ServerCaller } from './keyring.ts';
+import { Keyring } from './keyring.ts';
 import { RemoteError } from './remote-error.ts';
+import type { ServerCaller } from './server-caller.ts';
 
 const serverName = 'myelin.test' as ServerName;
 const OTHER_KEY = signingKeyFromSeed('other', seededRandom(99).bytes(32));
@@ -30,7 +32,17 @@ async function scene(t: TestContext) {
       return server.keys() as never;
     },
   };
-  const keys = new Keyring({ serverName, signingKeys: [], caller, clock, log: { debug() {} } });
+  const db = await openDatabase({ kind: 'sqlite', path: ':memory:', synchronous: 'off' }, { info() {} });
+  t.after(() => db.close());
+  const keys = new Keyring({
+    db,
+    serverName,
+    signingKeys: [],
+    notaries: [],
+    caller,
+    clock,
+    log: { debug() {}, error() {} },
+  });
   const threads = new EventCheckThreads({ clock, threadsMax: 1 });
   t.after(() => threads.stop());
   const checks = new EventChecks({ keys, threads });

@@ -8,6 +8,7 @@ import { endpoint } from '../http/endpoint.ts';
 import { anyJson, array, empty, object, string } from '../http/schema.ts';
 import { handClock } from '../kit/clock.ts';
 import { seededRandom } from '../kit/random.ts';
+import { openDatabase } from '../storage/open.ts';
 import { testFederationClient } from '../testing/federation-client.ts';
 import { type RemoteServer, remoteServer } from '../testing/remote-server.ts';
 import { Keyring } from './keyring.ts';
@@ -45,7 +46,17 @@ async function scene(t: TestContext) {
   const clock = handClock();
   const places = new Map<string, string>();
   const caller = testFederationClient(t, places, { serverName, clock });
-  const keys = new Keyring({ serverName, signingKeys: [], caller, clock, log: { debug() {} } });
+  const db = await openDatabase({ kind: 'sqlite', path: ':memory:', synchronous: 'off' }, { info() {} });
+  t.after(() => db.close());
+  const keys = new Keyring({
+    db,
+    serverName,
+    signingKeys: [],
+    notaries: [],
+    caller,
+    clock,
+    log: { debug() {}, error() {} },
+  });
   const heard: string[] = [];
   const serverGuard = new FederationGuard({
     serverName,

@@ -13,6 +13,7 @@ import { SCHEMA_7 } from './schema-7.ts';
 import { SCHEMA_8 } from './schema-8.ts';
 import { SCHEMA_9 } from './schema-9.ts';
 import { SCHEMA_10 } from './schema-10.ts';
+import { SCHEMA_11 } from './schema-11.ts';
 import { SCHEMA_13 } from './schema-13.ts';
 import { sql } from './sql.ts';
 
@@ -39,6 +40,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 8, compatibleFrom: 1, title: 'presence', script: SCHEMA_8 },
   { version: 9, compatibleFrom: 1, title: 'consent to policies', script: SCHEMA_9 },
   { version: 10, compatibleFrom: 1, title: 'servers that do not answer', script: SCHEMA_10 },
+  { version: 11, compatibleFrom: 1, title: 'keys of other servers', script: SCHEMA_11 },
   { version: 13, compatibleFrom: 1, title: 'what other servers are told', script: SCHEMA_13 },
 ];
 

@@ -3,6 +3,7 @@ import type { Endpoint } from '../../http/endpoint.ts';
 import { backfillEndpoints } from './backfill.ts';
 import { eventAuthEndpoints } from './event-auth.ts';
 import { eventEndpoints } from './events.ts';
+import { keysQueryEndpoints } from './keys-query.ts';
 import { keysServerEndpoints } from './keys-server.ts';
 import { openidUserinfoEndpoints } from './openid.ts';
 import { publicRoomsEndpoints } from './public-rooms.ts';
@@ -15,6 +16,7 @@ const modules = [
   backfillEndpoints,
   eventAuthEndpoints,
   eventEndpoints,
+  keysQueryEndpoints,
   keysServerEndpoints,
   openidUserinfoEndpoints,
   publicRoomsEndpoints,
