@@ -107,14 +107,15 @@ function readRedacts(rules: RoomRules, json: JsonObject): EventId | null {
   return isJsonObject(holder) && Object.hasOwn(holder, 'redacts') ? parseEventId(holder['redacts']) : null;
 }
 
-function readReferences(value: JsonValue | undefined): EventId[] {
+/** The event IDs of a list in which `findReferenceFault` finds no fault. */
+export function readReferences(value: JsonValue | undefined): EventId[] {
   if (!Array.isArray(value)) return [];
   // Items are IDs, or pairs of an ID and hashes; their form was checked before.
   return value.map((item) => (Array.isArray(item) ? item[0] : item) as EventId);
 }
 
 /** An integer of the wire; one kept as text (room versions 1 to 5) is held at the greatest that a double is sure of. */
-function readInteger(value: JsonValue | undefined): number | null {
+export function readInteger(value: JsonValue | undefined): number | null {
   // From 1e21 on a double is written with an exponent, which is no form of an integer.
   if (typeof value === 'number') return Number.isInteger(value) && Math.abs(value) < 1e21 ? clampToSafe(value) : null;
   const text = rawNumberText(value);
@@ -169,7 +170,8 @@ function findRoomIdFault(rules: RoomRules, json: JsonObject): string | null {
 
 const DEPTH_MAX_64_BIT = 2n ** 63n - 1n;
 
-function findDepthFault(rules: RoomRules, depth: JsonValue | undefined): string | null {
+/** What is wrong with a depth in a room version; null for nothing. */
+export function findDepthFault(rules: RoomRules, depth: JsonValue | undefined): string | null {
   const value = readInteger(depth);
   if (value === null) return 'depth is not an integer';
   if (value < 0) return 'depth is negative';
@@ -202,7 +204,8 @@ export function isEventIdOf(rules: RoomRules, value: JsonValue | undefined): val
   return eventId !== null && serverNameOf(eventId) !== null;
 }
 
-function findReferenceFault(
+/** What is wrong with a list of prev or auth events in a room version; null for nothing. */
+export function findReferenceFault(
   rules: RoomRules,
   references: JsonValue | undefined,
   name: string,

@@ -53,6 +53,7 @@ import { Registration } from '../services/registration.ts';
 import { registrationFlows, TERMS_STAGE, TOKEN_STAGE, termsStage } from '../services/registration-stages.ts';
 import { RegistrationTokens } from '../services/registration-tokens.ts';
 import { RelationChecks } from '../services/relation-checks.ts';
+import { RemoteMembership } from '../services/remote-membership.ts';
 import { Reports } from '../services/reports.ts';
 import { ResidentDevices } from '../services/resident-devices.ts';
 import { ResidentHistory } from '../services/resident-history.ts';
@@ -249,13 +250,35 @@ export function compose(deps: ComposeDeps): Composed {
     log: log.child('services.room-succession'),
   });
   const onJoined = (userId: UserId, live: LiveRoom) => succession.follow(userId, live);
-  const aliases = new Aliases({ db, rooms, reader, clock, serverName, config: config.rooms });
+  const aliases = new Aliases({
+    db,
+    rooms,
+    reader,
+    clock,
+    serverName,
+    remote: federation.client,
+    config: config.rooms,
+  });
+  const elsewhere = new RemoteMembership({
+    remote: federation.client,
+    checks: federation.eventChecks,
+    db,
+    rooms,
+    events,
+    serverName,
+    signingKey,
+    clock,
+    random,
+    config: config.rooms,
+    log: log.child('services.remote-membership'),
+  });
   const membership = new Membership({
     db,
     rooms,
     stream,
     reader,
     aliases,
+    elsewhere,
     limits: limiter,
     config: config.rooms,
     profileOf,

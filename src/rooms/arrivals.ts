@@ -182,7 +182,7 @@ async function appendArrival(
 }
 
 /** Whether two events of one ID are one. Where senders choose the IDs, the first that came keeps its name. */
-function isSameEvent(rules: RoomRules, known: Pdu, pdu: Pdu): boolean {
+export function isSameEvent(rules: RoomRules, known: Pdu, pdu: Pdu): boolean {
   return rules.eventIdFormat !== 'in-event' || referenceHash(rules, known.json) === referenceHash(rules, pdu.json);
 }
 

@@ -125,6 +125,11 @@ export class LiveRoom {
     return [...this.joinedByServer.keys()].filter((server) => server !== this.#serverName);
   }
 
+  /** Whether our view of the room is the newest: a user of this server is in it, or nobody is any more. */
+  get isKeptHere(): boolean {
+    return this.isServerJoined || (this.snapshotNo !== null && this.joinedCount === 0);
+  }
+
   /** Takes in an event that readers may now see. */
   addRecent(event: StoredEvent): void {
     if (this.recent.length === 0) this.recentFloor = Math.min(this.recentFloor, event.position - 1);

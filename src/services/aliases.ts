@@ -1,5 +1,6 @@
 /** Room aliases of this server, and what `m.room.canonical_alias` may name. */
 import type { Config } from '../config/config.ts';
+import { FEDERATION } from '../contracts/federation/index.ts';
 import { badRequest, forbidden, invalidParam, MatrixError, notFound } from '../core/errors.ts';
 import { compileGlob } from '../core/glob.ts';
 import {
@@ -13,6 +14,8 @@ import {
 import type { JsonObject, JsonValue } from '../core/json-value.ts';
 import { readPowerLevels } from '../core/power-levels.ts';
 import type { Clock } from '../kit/clock.ts';
+import type { FederationClient } from '../remote/federation-client.ts';
+import { RemoteError } from '../remote/remote-error.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -20,6 +23,7 @@ import { type Database, UniqueViolation } from '../storage/database.ts';
 import { deleteAlias, insertAlias, listAliases, listAliasesOfRoom } from '../storage/room-aliases.ts';
 import type { Statement } from '../storage/sql.ts';
 import { type Asker, roomOfMember } from './asker.ts';
+import { passedOn } from './remote-candidates.ts';
 
 export type AliasesDeps = {
   readonly db: Database;
@@ -27,6 +31,7 @@ export type AliasesDeps = {
   readonly reader: RoomReader;
   readonly clock: Clock;
   readonly serverName: ServerName;
+  readonly remote: Pick<FederationClient, 'call'>;
   readonly config: Config['rooms'];
 };
 
@@ -66,6 +71,8 @@ const SERVERS_MAX = 50;
 const inUse = (alias: string): MatrixError =>
   new MatrixError(409, 'M_UNKNOWN', `The room alias ${alias} exists already.`);
 
+const ASKING = { timeoutMs: 10_000 };
+
 export class Aliases {
   readonly #deps: AliasesDeps;
   readonly #mayCreate: (subject: RuleSubject) => boolean;
@@ -75,9 +82,12 @@ export class Aliases {
     this.#mayCreate = compileAccessRules(deps.config.aliasCreationRules);
   }
 
-  /** The room of an alias, and servers by which to get there. Throws 404 M_NOT_FOUND. */
+  /**
+   * The room of an alias, and servers by which to get there. Throws 404 M_NOT_FOUND, and 502 where the alias is of a
+   * server that does not answer.
+   */
   async resolve(alias: RoomAlias): Promise<{ roomId: RoomId; servers: ServerName[] }> {
-    return this.resolveLocal(alias);
+    return serverNameOf(alias) === this.#deps.serverName ? this.resolveLocal(alias) : this.#ask(alias);
   }
 
   /** The room of an alias of this server, and servers that are in it, those with most members first, ours before all. */
@@ -91,6 +101,19 @@ export class Aliases {
       .toSorted(([, one], [, other]) => other - one)
       .map(([server]) => server);
     return { roomId: found.roomId, servers: [serverName, ...others].slice(0, SERVERS_MAX) };
+  }
+
+  /** The room of another server's alias, as that server tells it. */
+  async #ask(alias: RoomAlias): Promise<{ roomId: RoomId; servers: ServerName[] }> {
+    const input = { query: { room_alias: alias } };
+    try {
+      const reply = await this.#deps.remote.call(serverNameOf(alias), FEDERATION.queryRoomDirectory, input, ASKING);
+      return { roomId: reply.room_id, servers: reply.servers.slice(0, SERVERS_MAX) };
+    } catch (error) {
+      if (!(error instanceof RemoteError)) throw error;
+      if (error.remoteStatus === 404) throw notFound(`There is no room with the alias ${alias}.`);
+      throw passedOn(error);
+    }
   }
 
   /** An alias of this server by its local part. Throws 400 M_INVALID_PARAM where it cannot be one. */

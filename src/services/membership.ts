@@ -1,7 +1,19 @@
-/** Who is in which room: join, leave, invite, kick, ban, unban, knock and forget, in rooms that this server is in. */
+/**
+ * Who is in which room: join, leave, invite, kick, ban, unban, knock and forget. What needs the help of other servers is
+ * in `remote-membership.ts`.
+ */
 import type { Config } from '../config/config.ts';
 import { badJson, badRequest, forbidden, invalidParam, MatrixError, notFound } from '../core/errors.ts';
-import { type EventId, parseRoomAlias, parseUserId, type RoomAlias, type RoomId, type UserId } from '../core/ids.ts';
+import {
+  type EventId,
+  parseRoomAlias,
+  parseUserId,
+  type RoomAlias,
+  type RoomId,
+  type ServerName,
+  serverNameOf,
+  type UserId,
+} from '../core/ids.ts';
 import { canonicalJson, parseJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
 import { readPowerLevels } from '../core/power-levels.ts';
@@ -16,6 +28,7 @@ import { type Membership as MembershipState, markForgotten } from '../storage/ro
 import type { Stream } from '../stream/stream.ts';
 import type { Aliases } from './aliases.ts';
 import { type Asker, type Limits, roomOfMember } from './asker.ts';
+import type { RemoteMembership } from './remote-membership.ts';
 
 /** What a member event tells of a user's profile. */
 export type MemberProfile = { readonly displayname?: string; readonly avatar_url?: string };
@@ -26,6 +39,8 @@ export type MembershipDeps = {
   readonly stream: Stream;
   readonly reader: RoomReader;
   readonly aliases: Aliases;
+  /** What is done through other servers. */
+  readonly elsewhere: Pick<RemoteMembership, 'join' | 'knock' | 'leave' | 'isJoining' | 'isKeptHere'>;
   readonly limits: Limits;
   readonly config: Config['rooms'];
   /** The profile of a local user. */
@@ -44,6 +59,9 @@ const MEMBERSHIPS: ReadonlySet<JsonValue | undefined> = new Set<MembershipState>
 /** Keys of a member event that a client does not choose: we fill them in where they belong. */
 const NOT_OF_CLIENTS = new Set(['membership', 'join_authorised_via_users_server', 'third_party_signed']);
 
+/** How many servers are looked for that can let a user into a restricted room. */
+const RESIDENTS_MAX = 5;
+
 export class Membership {
   readonly #deps: MembershipDeps;
 
@@ -58,21 +76,34 @@ export class Membership {
 
   /** The room that an ID or an alias stands for. Throws 404 M_NOT_FOUND for an unknown alias. */
   async roomIdOf(roomIdOrAlias: RoomId | RoomAlias): Promise<RoomId> {
+    return (await this.#placeOf(roomIdOrAlias)).roomId;
+  }
+
+  async #placeOf(roomIdOrAlias: RoomId | RoomAlias): Promise<{ roomId: RoomId; servers: readonly ServerName[] }> {
     const alias = parseRoomAlias(roomIdOrAlias);
     // What is no alias is a room ID: the border lets nothing else through.
-    return alias === null ? (roomIdOrAlias as RoomId) : (await this.#deps.aliases.resolve(alias)).roomId;
+    if (alias === null) return { roomId: roomIdOrAlias as RoomId, servers: [] };
+    const { roomId, servers } = await this.#deps.aliases.resolve(alias);
+    return { roomId, servers: [...servers, serverNameOf(alias)] };
   }
 
   /**
-   * Joins a room; for one who is in it already, nothing happens. `content` are further keys of the member event.
+   * Joins a room; for one who is in it already, nothing happens. `content` are further keys of the member event, `via`
+   * servers that may be in the room where this one is not.
    *
    * @throws MatrixError 403 where the room's rules refuse it, 404 where no server that we know is in the room
    */
-  async join(asker: Asker, roomIdOrAlias: RoomId | RoomAlias, content: JsonObject = {}): Promise<RoomId> {
-    const roomId = await this.roomIdOf(roomIdOrAlias);
+  async join(
+    asker: Asker,
+    roomIdOrAlias: RoomId | RoomAlias,
+    content: JsonObject = {},
+    via: readonly ServerName[] = [],
+  ): Promise<RoomId> {
+    const { roomId, servers } = await this.#placeOf(roomIdOrAlias);
     const live = await this.#deps.rooms.find(roomId);
-    if (live === null || !isKeptHere(live)) throw notFound('No server is known by which this room can be joined.');
-    if (live.membershipOf(asker.userId) !== 'join') await this.#join(asker, live, content);
+    if (live === null || !(await this.#deps.elsewhere.isKeptHere(live, asker.userId))) {
+      await this.#joinElsewhere(asker, roomId, [...via, ...servers], content);
+    } else if (live.membershipOf(asker.userId) !== 'join') await this.#join(asker, live, content);
     return roomId;
   }
 
@@ -82,12 +113,46 @@ export class Membership {
     if (asker.isGuest) await this.#checkGuest(live);
     limits.spend('joinsLocal', userId);
     limits.spend('joinsPerRoom', live.roomId);
-    return this.#enter(userId, live, given);
+    const { by, others } = await this.#vouchingFor(live, userId);
+    return others.length === 0 ? this.#enter(userId, live, given, by) : this.#enterThrough(others, asker, live, given);
   }
 
-  async #enter(userId: UserId, live: LiveRoom, given: JsonObject): Promise<EventId> {
+  /** Joins a restricted room that this server is in, but where only users of other servers may let somebody in. */
+  async #enterThrough(
+    via: readonly ServerName[],
+    asker: Asker,
+    { roomId }: LiveRoom,
+    given: JsonObject,
+  ): Promise<EventId> {
+    const { rooms, reader, elsewhere, profileOf, onJoined } = this.#deps;
+    const content = { ...(await profileOf(asker.userId)), ...ofClient(given) };
+    await elsewhere.join({ asker, roomId, via, content, needsResident: true });
+    const live = await rooms.get(roomId);
+    await onJoined(asker.userId, live);
+    const event = await reader.stateEvent(live, 'm.room.member', asker.userId);
+    if (event === null) throw forbidden('The join did not last.');
+    return event.eventId;
+  }
+
+  /** Joins a room that this server is not in, with the help of servers that are. */
+  async #joinElsewhere(asker: Asker, roomId: RoomId, via: readonly ServerName[], given: JsonObject): Promise<void> {
+    const { rooms, elsewhere, limits, profileOf, onJoined } = this.#deps;
+    const { userId } = asker;
+    // Whether guests are welcome, only those who are in the room know.
+    if (asker.isGuest) throw guestsForbidden();
+    if (!elsewhere.isJoining(roomId, userId)) {
+      limits.spend('joinsRemote', userId);
+      limits.spend('joinsPerRoom', roomId);
+    }
+    const content = { ...(await profileOf(userId)), ...ofClient(given) };
+    const outcome = await elsewhere.join({ asker, roomId, via, content });
+    const live = await rooms.get(roomId);
+    if (outcome === 'joined') await onJoined(userId, live);
+    else if (live.membershipOf(userId) !== 'join') await this.#join(asker, live, given);
+  }
+
+  async #enter(userId: UserId, live: LiveRoom, given: JsonObject, vouching: UserId | null): Promise<EventId> {
     const { profileOf } = this.#deps;
-    const vouching = await this.#vouchingFor(live, userId);
     const content = {
       ...(await profileOf(userId)),
       ...ofClient(given),
@@ -108,7 +173,7 @@ export class Membership {
   async bring(userId: UserId, roomId: RoomId, host: UserId | null): Promise<void> {
     const { rooms, reader, profileOf } = this.#deps;
     const live = await rooms.find(roomId);
-    if (live === null || !isKeptHere(live)) throw notFound('No server is known by which this room can be joined.');
+    if (live === null || !live.isKeptHere) throw notFound('No server is known by which this room can be joined.');
     const was = live.membershipOf(userId);
     if (was === 'join') return;
     const rules = await reader.stateEvent(live, 'm.room.join_rules', '');
@@ -116,28 +181,31 @@ export class Membership {
     if (!isOpen && was !== 'invite' && host !== null && host !== userId) {
       await this.#change(live, host, userId, { ...(await profileOf(userId)), membership: 'invite' });
     }
-    await this.#enter(userId, live, {});
+    const { by, others } = await this.#vouchingFor(live, userId);
+    if (others.length > 0) throw forbidden('Nobody of this server may let you into the room.');
+    await this.#enter(userId, live, {}, by);
   }
 
   async #checkGuest(live: LiveRoom): Promise<void> {
     const event = await this.#deps.reader.stateEvent(live, 'm.room.guest_access', '');
     if (event === null || shownContent(event)['guest_access'] !== 'can_join') {
-      throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests may not join this room.');
+      throw guestsForbidden();
     }
   }
 
   /**
-   * Who of this server lets the user into a restricted room; null where nobody need. Throws 403 where the user is in
-   * none of the rooms that open this one, or where none of our users here may invite.
+   * Who lets the user into a restricted room: `by` of this server, null where nobody need, or users of `others`. Throws 403 where the user is in none of the rooms that open this one, or where nobody may let them in.
    */
-  async #vouchingFor(live: LiveRoom, userId: UserId): Promise<UserId | null> {
+  async #vouchingFor(live: LiveRoom, userId: UserId): Promise<{ by: UserId | null; others: readonly ServerName[] }> {
     const was = live.membershipOf(userId);
-    if (!live.rules.allowsRestricted || was === 'invite' || was === 'join') return null;
+    if (!live.rules.allowsRestricted || was === 'invite' || was === 'join' || was === 'ban')
+      return { by: null, others: [] };
     const { db, reader } = this.#deps;
     const event = await reader.stateEvent(live, 'm.room.join_rules', '');
     const rule = event?.pdu.content['join_rule'];
     const isRestricted = rule === 'restricted' || (rule === 'knock_restricted' && live.rules.allowsKnockRestricted);
-    if (event === null || !isRestricted) return null;
+    if (event === null || !isRestricted) return { by: null, others: [] };
+    // A user of ours who is in one of them makes us know that one.
     if (!(await isInAnyRoom(db, userId, allowedRooms(event.pdu.content)))) {
       throw forbidden('You are in none of the rooms whose members may join this one.');
     }
@@ -145,9 +213,16 @@ export class Membership {
     const levelsEvent = await reader.stateEvent(live, 'm.room.power_levels', '');
     if (create !== null) {
       const levels = readPowerLevels(live.rules, create.pdu, levelsEvent?.pdu);
-      for (const member of live.joinedLocal) if (levels.levelOf(member) >= levels.named('invite')) return member;
+      const mayInvite = (member: UserId) => levels.levelOf(member) >= levels.named('invite');
+      for (const member of live.joinedLocal) if (mayInvite(member)) return { by: member, others: [] };
+      const servers = new Set<ServerName>();
+      for (const [member, membership] of live.members) {
+        if (membership === 'join' && mayInvite(member)) servers.add(serverNameOf(member));
+        if (servers.size === RESIDENTS_MAX) break;
+      }
+      if (servers.size > 0) return { by: null, others: [...servers] };
     }
-    throw forbidden('Nobody of this server may let you into the room.');
+    throw forbidden('Nobody in the room may let you in.');
   }
 
   /** Leaves a room, refuses an invite or takes a knock back. For one who left already, nothing happens. Throws 403. */
@@ -156,6 +231,12 @@ export class Membership {
     const was = live.membershipOf(userId);
     if (was === 'leave') return;
     if (was === null || was === 'ban') throw forbidden('You are not in this room.');
+    const { elsewhere, config } = this.#deps;
+    const isHere = await elsewhere.isKeptHere(live, userId);
+    if (!isHere && (await elsewhere.leave(userId, roomId, reasonOf(reason))) === 'left') {
+      if (config.forgetRoomsOnLeave) await this.forget(userId, roomId);
+      return;
+    }
     await this.#change(live, userId, userId, { membership: 'leave', ...reasonOf(reason) });
   }
 
@@ -220,14 +301,25 @@ export class Membership {
     await this.#change(live, asker.userId, target, { membership: 'leave', ...reasonOf(reason) });
   }
 
-  /** Asks to be let into a room. Throws 403 where its rules do not allow that, 404 where we know no such room. */
-  async knock(userId: UserId, roomIdOrAlias: RoomId | RoomAlias, reason?: string): Promise<RoomId> {
-    const roomId = await this.roomIdOf(roomIdOrAlias);
-    const live = await this.#deps.rooms.find(roomId);
-    if (live === null || !isKeptHere(live)) throw notFound('No server is known by which one can knock on this room.');
-    if (live.membershipOf(userId) === 'knock') return roomId;
-    const profile = await this.#deps.profileOf(userId);
-    await this.#change(live, userId, userId, { ...profile, membership: 'knock', ...reasonOf(reason) });
+  /**
+   * Asks to be let into a room; `via` are servers that may be in it where this one is not.
+   *
+   * @throws MatrixError 403 where its rules do not allow that, 404 where no server that we know is in the room
+   */
+  async knock(
+    userId: UserId,
+    roomIdOrAlias: RoomId | RoomAlias,
+    reason?: string,
+    via: readonly ServerName[] = [],
+  ): Promise<RoomId> {
+    const { roomId, servers } = await this.#placeOf(roomIdOrAlias);
+    const { rooms, elsewhere, profileOf } = this.#deps;
+    const live = await rooms.find(roomId);
+    if (live?.membershipOf(userId) === 'knock') return roomId;
+    const content = { ...(await profileOf(userId)), ...reasonOf(reason) };
+    if (live === null || !(await elsewhere.isKeptHere(live, userId))) {
+      await elsewhere.knock(userId, roomId, [...via, ...servers], content);
+    } else await this.#change(live, userId, userId, { ...content, membership: 'knock' });
     return roomId;
   }
 
@@ -289,10 +381,8 @@ export function isSameContent(one: JsonObject, other: JsonObject): boolean {
   return canonicalJson(one, { strict: false }) === canonicalJson(other, { strict: false });
 }
 
-/** Whether our view of a room is the newest: one of our users is in it, or nobody at all. */
-function isKeptHere(live: LiveRoom): boolean {
-  return live.joinedLocal.size > 0 || live.joinedCount === 0;
-}
+const guestsForbidden = (): MatrixError =>
+  new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests may not join this room.');
 
 /** What a client may put into a member event. */
 function ofClient(content: JsonObject): JsonObject {

@@ -1,8 +1,8 @@
 /** Shapes on the wire that several modules share. */
 import { forbidden } from '../../core/errors.ts';
-import type { UserId } from '../../core/ids.ts';
+import { parseServerName, type ServerName, type UserId } from '../../core/ids.ts';
 import type { Requester } from '../../http/endpoint.ts';
-import { boolean, integer, optional, orNull, string } from '../../http/schema.ts';
+import { array, boolean, integer, object, optional, orNull, type Static, string } from '../../http/schema.ts';
 import type { DeviceWish, Session } from '../../services/devices.ts';
 
 /** What a client says of the device that it logs in on. */
@@ -45,4 +45,12 @@ export function wireSession({ userId, deviceId, accessToken, refreshToken, expir
 /** Refuses with 403 M_FORBIDDEN where a path names another user than who is asking. */
 export function checkOneself(userId: UserId, asking: Requester, refusal: string): void {
   if (userId !== asking.userId) throw forbidden(refusal);
+}
+
+/** Servers beside a room by which one gets there. `server_name` is what `via` was called before v1.12. */
+export const viaQuery = object({ via: optional(array(string)), server_name: optional(array(string)) });
+
+/** The names that are some. They come out of links that others wrote: one that is none does not spoil the rest. */
+export function viaOf(query: Static<typeof viaQuery>): ServerName[] {
+  return [...(query.via ?? []), ...(query.server_name ?? [])].flatMap((name) => parseServerName(name) ?? []);
 }

@@ -1,0 +1,164 @@
+/**
+ * The answer to a join: a room's state and what it rests on, as it streams in. It is checked as it comes, within bounds,
+ * and nothing of it is kept before all of it is good.
+ * Spec v1.19: https://spec.matrix.org/v1.19/server-server-api/#joining-rooms
+ */
+import type { EventId } from '../core/ids.ts';
+import type { JsonObject, JsonValue } from '../core/json-value.ts';
+import { type Pdu, type StateKeyTuple, stateKeyTuple } from '../core/pdu.ts';
+import type { RoomRules } from '../core/room-versions.ts';
+import type { EventChecks } from '../remote/event-checks.ts';
+import { RemoteError } from '../remote/remote-error.ts';
+import type { Adoption } from '../rooms/adopt.ts';
+import { isSameEvent } from '../rooms/arrivals.ts';
+import type { Offer } from './remote-handshake.ts';
+
+/** What surrounds the lists. */
+export type JoinAnswerRest = {
+  readonly event?: JsonObject;
+  readonly members_omitted?: boolean;
+};
+
+/** How many events are checked together. */
+const BATCH = 250;
+/** How many batches may be in the threads, or wait for keys, before the stream is held up. */
+const BATCHES_AT_ONCE = 8;
+/** More state than any room has; what goes past it is no room but an attack (threat C7). */
+const EVENTS_MAX = 1_000_000;
+
+const bad = (reason: string): RemoteError =>
+  new RemoteError('bad-reply', `The answer to the join is wrong: ${reason}.`);
+
+export class JoinAnswer {
+  readonly #checks: Pick<EventChecks, 'check'>;
+  readonly #offer: Offer;
+  readonly #stateMax: number;
+  readonly #pending: Record<'state' | 'auth_chain', JsonObject[]> = { state: [], auth_chain: [] };
+  readonly #inWork = new Set<Promise<void>>();
+  readonly #good = new Map<EventId, Pdu>();
+  readonly #state = new Set<EventId>();
+  #stateCount = 0;
+  #count = 0;
+  #dropped = 0;
+  #createIsRedacted = false;
+  #failure: unknown = null;
+
+  /** `stateMax`: how many state events are taken; with one more the answer is refused. */
+  constructor(checks: Pick<EventChecks, 'check'>, offer: Offer, stateMax = EVENTS_MAX) {
+    this.#checks = checks;
+    this.#offer = offer;
+    this.#stateMax = Math.min(stateMax, EVENTS_MAX);
+  }
+
+  /** How many events were left out because their form or their signatures were wrong. */
+  get droppedCount(): number {
+    return this.#dropped;
+  }
+
+  /** Takes an item of a list. Resolves when the next one may come. */
+  take(list: string, item: JsonObject): void | Promise<void> {
+    if (this.#failure !== null) throw this.#failure;
+    if (++this.#count > EVENTS_MAX) throw bad('it has too many events');
+    if (list === 'state' && ++this.#stateCount > this.#stateMax) throw new RoomTooLarge();
+    const pending = this.#pending[list === 'state' ? 'state' : 'auth_chain'];
+    pending.push(item);
+    if (pending.length < BATCH) return;
+    this.#check(list === 'state' ? 'state' : 'auth_chain');
+    if (this.#inWork.size >= BATCHES_AT_ONCE) return Promise.race(this.#inWork);
+  }
+
+  #check(list: 'state' | 'auth_chain'): void {
+    const wires = this.#pending[list];
+    if (wires.length === 0) return;
+    this.#pending[list] = [];
+    const work = this.#checkNow(wires, list === 'state')
+      .catch((error: unknown) => {
+        this.#failure ??= error;
+      })
+      .finally(() => this.#inWork.delete(work));
+    this.#inWork.add(work);
+  }
+
+  async #checkNow(wires: readonly JsonValue[], isState: boolean): Promise<void> {
+    const { rules, event } = this.#offer;
+    for (const checked of await this.#checks.check(rules, wires, { roomId: event.roomId })) {
+      if (!('pdu' in checked)) {
+        this.#dropped++;
+        continue;
+      }
+      const { pdu, isRedacted } = checked;
+      if (pdu.roomId !== event.roomId || pdu.stateKey === null) {
+        this.#dropped++;
+        continue;
+      }
+      if (pdu.type === 'm.room.create' && isRedacted) this.#createIsRedacted = true;
+      // Where senders choose the IDs, the first event keeps its name.
+      if (!this.#good.has(pdu.eventId)) this.#good.set(pdu.eventId, pdu);
+      if (isState) this.#state.add(pdu.eventId);
+    }
+  }
+
+  /**
+   * The room as the engine takes it over, once the answer has ended.
+   *
+   * @throws RemoteError `bad-reply` where what came is not the room, or not the join, that was asked for
+   */
+  async end(rest: JoinAnswerRest): Promise<Adoption> {
+    this.#check('auth_chain');
+    this.#check('state');
+    await Promise.all(this.#inWork);
+    if (this.#failure !== null) throw this.#failure;
+    if (rest.members_omitted === true) throw bad('members are left out, which was not asked for');
+    const { rules, event } = this.#offer;
+    const state = [...this.#state].map((eventId) => this.#good.get(eventId)!);
+    const authChain = [...this.#good.values()].filter(({ eventId }) => !this.#state.has(eventId));
+    this.#checkCreate(rules, state, authChain);
+    checkKeys(state);
+    return { roomId: event.roomId, rules, state, authChain, join: await this.#joinOf(rest.event) };
+  }
+
+  /** The version of the room is what its create event says, and no room has two of them (threats A9, B4). */
+  #checkCreate(rules: RoomRules, state: readonly Pdu[], authChain: readonly Pdu[]): void {
+    const creates = [...state, ...authChain].filter(({ type }) => type === 'm.room.create');
+    const [create] = creates;
+    if (create === undefined || !this.#state.has(create.eventId)) throw bad('the state has no create event');
+    if (creates.length > 1) throw bad('it has more than one create event');
+    if (this.#createIsRedacted) throw bad('the create event is not what was signed');
+    const version = create.content['room_version'] ?? '1';
+    if (version !== rules.version) throw bad(`the create event does not say version ${rules.version}`);
+  }
+
+  /** Our join with the signature of whoever let us in, where one is needed. */
+  async #joinOf(wire: JsonObject | undefined): Promise<Pdu> {
+    const { rules, event, needsTheirSignature } = this.#offer;
+    if (wire === undefined) {
+      if (needsTheirSignature) throw bad('the join is not signed by the server that lets us in');
+      return event;
+    }
+    const [checked] = await this.#checks.check(rules, [wire], { roomId: event.roomId });
+    if (checked === undefined || !('pdu' in checked)) {
+      throw bad(`the join in it is not good: ${checked?.refusal ?? 'it is missing'}`);
+    }
+    const { pdu, isRedacted } = checked;
+    if (isRedacted || pdu.eventId !== event.eventId || !isSameEvent(rules, event, pdu)) {
+      throw bad('the join in it is not ours');
+    }
+    return pdu;
+  }
+}
+
+/** The room has more state than whoever joins it takes. */
+export class RoomTooLarge extends RemoteError {
+  constructor() {
+    super('bad-reply', 'The room has more state than this server takes.');
+  }
+}
+
+function checkKeys(state: readonly Pdu[]): void {
+  const keys = new Set<StateKeyTuple>();
+  for (const { type, stateKey } of state) {
+    const key = stateKeyTuple(type, stateKey!);
+    if (keys.has(key)) throw bad('its state has two events of one type and state key');
+    keys.add(key);
+  }
+}

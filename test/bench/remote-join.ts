@@ -1,0 +1,49 @@
+/**
+ * What joining a large room on another server costs, from the client's request to the answer, signatures and their keys
+ * included, and for how long it keeps the event loop: `npm run node -- test/bench/remote-join.ts [members] [servers]`.
+ * The other server runs in a process of its own; both databases where `MYELIN_TEST_POSTGRES` names a server.
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+import { testServer } from '../../src/testing/test-server.ts';
+import { databaseNamed } from '../support/databases.ts';
+import type { PlayedResident } from './played-resident.ts';
+
+const [membersGiven, serversGiven] = process.argv.slice(2);
+const memberCounts = membersGiven === undefined ? [2000, 20_000] : [Number(membersGiven)];
+const serverCount = Number(serversGiven ?? 100);
+const resident = fileURLToPath(new URL('played-resident.ts', import.meta.url));
+const kinds = process.env['MYELIN_TEST_POSTGRES'] === undefined ? ['sqlite'] : ['sqlite', 'postgres'];
+
+for (const kind of kinds) {
+  for (const memberCount of memberCounts) {
+    const cleanups: (() => unknown)[] = [];
+    const t = { after: (cleanup: () => unknown) => void cleanups.unshift(cleanup) };
+    const child = fork(resident, [String(memberCount), String(serverCount)]);
+    t.after(() => child.kill());
+    const [played] = (await once(child, 'message')) as [PlayedResident];
+    const server = await testServer(t as Parameters<typeof testServer>[0], { database: databaseNamed(kind) });
+    for (const name of played.servers) server.places.set(name, `http://127.0.0.1:${played.port}`);
+    const alice = await server.user('alice');
+
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    delay.enable();
+    const [start, cpu] = [performance.now(), process.cpuUsage()];
+    const reply = await alice.post(`/v3/join/${encodeURIComponent(played.roomId)}`);
+    const took = performance.now() - start;
+    const { user, system } = process.cpuUsage(cpu);
+    delay.disable();
+
+    if (reply.status !== 200) throw new Error(JSON.stringify(reply.body));
+    const { joined } = (await alice.get(`/v3/rooms/${encodeURIComponent(played.roomId)}/joined_members`)).body;
+    if (Object.keys(joined).length !== memberCount + 1) throw new Error(`${Object.keys(joined).length} members`);
+    console.log(
+      `${kind.padEnd(8)} ${String(memberCount).padStart(6)} members of ${serverCount} servers: ${took.toFixed(0)} ms, ` +
+        `CPU ${((user + system) / 1000).toFixed(0)} ms, longest hold of the event loop ${(delay.max / 1e6).toFixed(1)} ms`,
+    );
+    for (const cleanup of cleanups) await cleanup();
+  }
+}
+process.exit(0);
