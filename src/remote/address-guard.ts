@@ -28,6 +28,9 @@ export const INNER_RANGES: readonly string[] = [
   'ff00::/8',
 ];
 
+/** These stand for this very machine: nobody lets them in by listing too little. */
+const NOWHERE: readonly string[] = ['0.0.0.0/32', '::/128'];
+
 /** Decides about addresses by two lists of ranges: an address is refused where it is blocked and not allowed again. */
 export class AddressGuard {
   readonly #blocked: BlockList;
@@ -35,7 +38,7 @@ export class AddressGuard {
 
   /** Ranges in CIDR form or single addresses; `blocked` null stands for `INNER_RANGES`. Throws on any other text. */
   constructor({ blocked, allowed }: { blocked: readonly string[] | null; allowed: readonly string[] }) {
-    this.#blocked = listOf(blocked ?? INNER_RANGES);
+    this.#blocked = listOf([...(blocked ?? INNER_RANGES), ...NOWHERE]);
     this.#allowed = listOf(allowed);
   }
 

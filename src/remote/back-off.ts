@@ -61,7 +61,9 @@ const JITTER = 0.2;
 
 /** How long the next pause is meant to be, after one of `pauseMs` (0: none). Within the bounds, whatever they say. */
 export function nextPauseMs(pauseMs: number, { pauseMinMs, pauseMaxMs, multiplier }: BackOffBounds): number {
-  const max = Math.min(PAUSE_CEILING_MS, Math.max(0, pauseMaxMs));
+  const max = Number.isNaN(pauseMaxMs)
+    ? PAUSE_CEILING_MS
+    : Math.floor(Math.min(PAUSE_CEILING_MS, Math.max(0, pauseMaxMs)));
   const grown = pauseMs === 0 ? pauseMinMs : pauseMs * Math.max(1, multiplier);
   // Not a number where a bound is none: the longest pause is a safe answer.
   return Number.isNaN(grown) ? max : Math.floor(Math.min(max, Math.max(0, grown)));

@@ -9,8 +9,9 @@ import {
 } from 'node:tls';
 import type { Clock } from '../kit/clock.ts';
 import type { AddressGuard } from './address-guard.ts';
+import type { Address } from './hosts-file.ts';
 import { RemoteError, reasonOf } from './remote-error.ts';
-import type { Address, Resolver } from './resolver.ts';
+import type { Resolver } from './resolver.ts';
 
 /** Where a connection goes, and whom its certificate must name. */
 export type Endpoint = {

@@ -188,8 +188,10 @@ export class Dialer {
     };
     try {
       signal?.throwIfAborted();
-      const pool = await this.#pool(place, endpoint);
-      const reply = await pool.request({
+      // Loaded only where somebody is called: a server that nobody federates with yet does without.
+      const { Pool } = await import('undici');
+      // Found and used in one step: one that has to make room for another takes no further request.
+      const reply = await this.#pool(Pool, place, endpoint).request({
         method: request.method as Dispatcher.HttpMethod,
         path: `${request.url.pathname}${request.url.search}`,
         headers: {
@@ -239,15 +241,13 @@ export class Dialer {
     };
   }
 
-  async #pool(place: string, endpoint: Endpoint): Promise<Pool> {
-    // Loaded only where somebody is called: a server that nobody federates with yet does without.
-    const { Pool } = await import('undici');
+  #pool(PoolOf: typeof Pool, place: string, endpoint: Endpoint): Pool {
     if (this.#isClosed) throw new RemoteError('unreachable', 'The server is stopping.');
     const known = this.#pools.get(place);
     if (known !== undefined) return known;
     const { atOncePerPlace, keepAliveMs } = this.#bounds;
     const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
-    const pool = new Pool(`${endpoint.tls === null ? 'http' : 'https'}://${host}:${endpoint.port}`, {
+    const pool = new PoolOf(`${endpoint.tls === null ? 'http' : 'https'}://${host}:${endpoint.port}`, {
       connections: atOncePerPlace,
       pipelining: 1,
       keepAliveTimeout: keepAliveMs,

@@ -33,8 +33,11 @@ export type DiscoveryDeps = {
 
 /** How long name servers may take. A lookup that fails costs no more than this, and only once in a while. */
 const SRV_BUDGET_MS = 3000;
+/** A name without dots is one of a local network: no name server of the world has anything to say about it. */
+const LOCAL_SRV_BUDGET_MS = 300;
 const SRV_KEPT_MS = 5 * 60_000;
-const NO_SRV_KEPT_MS = 60_000;
+/** Where no name server answers. */
+const SRV_FAULT_KEPT_MS = 60_000;
 const SRV_NAMES_MAX = 10_000;
 /** More records than this are somebody's joke. */
 const SRV_RECORDS_MAX = 20;
@@ -79,10 +82,11 @@ export class SpecDiscovery implements Discovery {
     }
     tell({ what: `https://${name.host}/.well-known/matrix/server says ${delegation.server}`, isGood: true });
     // Steps 3.1 and 3.2
-    if (delegated.isIp || delegated.port !== null) return [placeOf(delegated, delegation.server, isVerified)];
+    const isBothVerified = isVerified && this.#deps.isVerified(delegation.server);
+    if (delegated.isIp || delegated.port !== null) return [placeOf(delegated, delegation.server, isBothVerified)];
     // Steps 3.3 to 3.5
     const services = delegated.host === name.host ? ownSrv : this.#services(delegated.host);
-    return this.#byServices(delegated.host, await services, isVerified, tell);
+    return this.#byServices(delegated.host, await services, isBothVerified, tell);
   }
 
   #byServices(
@@ -113,23 +117,28 @@ export class SpecDiscovery implements Discovery {
 
   /** Both services, the present and the old one, are asked for at once. Never rejects. */
   #services(host: string): Promise<readonly [Srv, Srv]> {
-    return Promise.all([this.#service(`_matrix-fed._tcp.${host}`), this.#service(`_matrix._tcp.${host}`)]);
+    const isLocal = !host.includes('.');
+    return Promise.all([
+      this.#service(`_matrix-fed._tcp.${host}`, isLocal),
+      this.#service(`_matrix._tcp.${host}`, isLocal),
+    ]);
   }
 
-  #service(name: string): Promise<Srv> {
+  #service(name: string, isLocal: boolean): Promise<Srv> {
     const { clock, resolver } = this.#deps;
     const key = name.toLowerCase();
     const kept = this.#srv.get(key);
     if (kept !== undefined && kept.untilMs > clock.now()) return kept.found;
-    const asked = withDeadline(clock, SRV_BUDGET_MS, resolver.services(name), `Looking up ${name}`);
+    const budgetMs = isLocal ? LOCAL_SRV_BUDGET_MS : SRV_BUDGET_MS;
+    const asked = withDeadline(clock, budgetMs, resolver.services(name), `Looking up ${name}`);
     const found = asked.then(
       (records): Srv => ({ records: records.slice(0, SRV_RECORDS_MAX), fault: null }),
       (error): Srv => ({ records: [], fault: reasonOf(error) }),
     );
-    const entry = { found, untilMs: clock.now() + NO_SRV_KEPT_MS };
+    const entry = { found, untilMs: clock.now() + SRV_KEPT_MS };
     this.#srv.set(key, entry);
-    void found.then(({ records }) => {
-      if (records.length > 0) entry.untilMs = clock.now() + SRV_KEPT_MS;
+    void found.then(({ fault }) => {
+      if (fault !== null) entry.untilMs = clock.now() + SRV_FAULT_KEPT_MS;
     });
     return found;
   }

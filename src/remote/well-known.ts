@@ -35,6 +35,8 @@ const KEPT_MAX_MS = 48 * HOUR_MS;
 const NONE_KEPT_MS = HOUR_MS;
 /** Nobody answered: that may pass. */
 const FAILURE_KEPT_MS = 2 * MINUTE_MS;
+/** For so long after that a caller gets the old word at once, and the new one is fetched beside it. */
+const FAILURE_USABLE_MS = HOUR_MS;
 
 const BYTES_MAX = 50 * 1024;
 const REDIRECTS_MAX = 5;
@@ -60,7 +62,10 @@ export class WellKnown {
       running = this.#ask(key, kept).finally(() => this.#running.delete(key));
       this.#running.set(key, running);
     }
-    return running;
+    // A port that swallows connections costs some seconds each time: those who call do not pay again for the same.
+    const isStale =
+      kept !== undefined && kept.server === null && this.#deps.clock.now() < kept.untilMs + FAILURE_USABLE_MS;
+    return isStale ? kept : running;
   }
 
   async #ask(domain: string, before: WellKnownAnswer | undefined): Promise<WellKnownAnswer> {
