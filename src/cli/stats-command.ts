@@ -34,6 +34,9 @@ export async function showStats(paths: readonly string[], asJson: boolean): Prom
     ['of these, state events', `${figures.stateEvents}`],
     ['forward extremities', `${figures.forwardExtremities}`],
     ...manyTips.map(({ roomId, extremities }): [string, string] => ['', `${extremities} in ${roomId}`]),
+    ['servers that lag', `${figures.laggingServers}`],
+    ['of these, not answering', `${figures.failingServers}`],
+    ['events that some lack', `${figures.outgoingEvents}`],
   ];
   for (const [what, value] of lines) say(`${what.padEnd(24)}${value}`);
 }

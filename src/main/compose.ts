@@ -26,6 +26,7 @@ import { RoomGraph } from '../rooms/room-graph.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import { ServerVisibility } from '../rooms/server-visibility.ts';
 import { Snapshots } from '../rooms/snapshots.ts';
+import { Destinations } from '../senders/federation/destinations.ts';
 import { AccessTokens } from '../services/access-tokens.ts';
 import { AccountData } from '../services/account-data.ts';
 import { AccountStanding } from '../services/account-standing.ts';
@@ -479,6 +480,7 @@ export function compose(deps: ComposeDeps): Composed {
     aliases,
     config,
     deactivation,
+    destinations: new Destinations({ db, backOff: federation.backOff, sender: federationSender }),
     devices,
     eventRelations,
     // Read from YAML, so it is JSON.

@@ -3,7 +3,7 @@
  * `from < position <= to`: not of those that brought it in, but of the one that took its last user out. By room: primary
  * key; by server: room_servers_by_server.
  */
-import type { ServerName } from '../core/ids.ts';
+import type { RoomId, ServerName } from '../core/ids.ts';
 import type { Reader } from './database.ts';
 import { anyOf, type Statement, sql } from './sql.ts';
 
@@ -70,4 +70,28 @@ export async function listServersOfRooms(db: Reader, roomNos: readonly number[])
     else ofRoom.push(row.server as ServerName);
   }
   return servers;
+}
+
+/** Every server that is or was in a room with us, as far as that is still known. */
+export async function listKnownServers(db: Reader): Promise<ServerName[]> {
+  const rows = await db.all<{ server: string }>(sql`select distinct server from room_servers`);
+  return rows.map(({ server }) => server as ServerName);
+}
+
+/** The rooms that a server is in, in the order in which it came, with the last event of each that somebody still lacks. */
+export async function listRoomIdsOfServer(
+  db: Reader,
+  server: ServerName,
+): Promise<{ roomId: RoomId; fromPosition: number; lastPosition: number | null }[]> {
+  const rows = await db.all<{ room_id: string; from_position: number; last_position: number | null }>(
+    sql`select rooms.room_id, room_servers.from_position, (
+          select max(position) from outgoing where outgoing.room_no = room_servers.room_no) as last_position
+        from room_servers join rooms on rooms.room_no = room_servers.room_no
+        where room_servers.server = ${server} and room_servers.to_position is null order by room_servers.from_position`,
+  );
+  return rows.map((row) => ({
+    roomId: row.room_id as RoomId,
+    fromPosition: row.from_position,
+    lastPosition: row.last_position,
+  }));
 }

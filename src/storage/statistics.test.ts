@@ -34,6 +34,9 @@ forEachDatabase((database) => {
       events: 6,
       stateEvents: 4,
       forwardExtremities: 2,
+      laggingServers: 0,
+      failingServers: 0,
+      outgoingEvents: 0,
       manyTips: [{ roomId, extremities: 2 }],
     });
     await db.close();

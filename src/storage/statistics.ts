@@ -10,6 +10,10 @@ export type Statistics = {
   readonly events: number;
   readonly stateEvents: number;
   readonly forwardExtremities: number;
+  /** Servers that were not told of everything yet; of these, those that do not answer; events that some lack. */
+  readonly laggingServers: number;
+  readonly failingServers: number;
+  readonly outgoingEvents: number;
   /** The rooms with the most forward extremities, if more than one, the worst first. */
   readonly manyTips: readonly { readonly roomId: string; readonly extremities: number }[];
 };
@@ -33,6 +37,11 @@ export async function readStatistics(db: Reader): Promise<Statistics> {
     events: await number(sql`select count(*) as count from events`),
     stateEvents: await number(sql`select count(*) as count from auth_index`),
     forwardExtremities: await number(sql`select count(*) as count from forward_extremities`),
+    laggingServers: await number(sql`select count(*) as count from lagging_destinations`),
+    failingServers: await number(
+      sql`select count(*) as count from lagging_destinations where failing_since_ms is not null`,
+    ),
+    outgoingEvents: await number(sql`select count(*) as count from outgoing`),
     manyTips: tips.map((row) => ({ roomId: row.room_id, extremities: Number(row.count) })),
   };
 }

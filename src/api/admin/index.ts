@@ -1,5 +1,6 @@
 /** The admin API: each module once. */
 import type { Endpoint } from '../../http/endpoint.ts';
+import { adminFederationEndpoints } from './federation.ts';
 import { registerEndpoints } from './register.ts';
 import { adminRegistrationTokensEndpoints } from './registration-tokens.ts';
 import { reportsEndpoints } from './reports.ts';
@@ -7,6 +8,7 @@ import { serverVersionEndpoints } from './server-facts.ts';
 import { adminUserEndpoints } from './users.ts';
 
 const modules = [
+  adminFederationEndpoints,
   registerEndpoints,
   adminRegistrationTokensEndpoints,
   reportsEndpoints,

@@ -13,7 +13,8 @@ import type { Statement } from '../../storage/sql.ts';
 import type { StreamPosition } from '../../stream/stream.ts';
 import type { Destination } from './destination.ts';
 
-const READER = 'federation';
+/** The cursor's name. */
+export const FEDERATION_READER = 'federation';
 /** How many rows are looked at in one go where old ones are thinned out. */
 const THIN_ROWS = 2000;
 /** So long a server may take for what it is owed before it gets a row. */
@@ -31,7 +32,7 @@ export class Cursors {
 
   /** Where the last process had come to: the cursor of all, and those that lag behind it. */
   async load(): Promise<{ told: StreamPosition; lagging: LaggingRow[] }> {
-    this.#saved = await findCursor(this.#db, READER);
+    this.#saved = await findCursor(this.#db, FEDERATION_READER);
     return { told: this.#saved, lagging: await listLagging(this.#db) };
   }
 
@@ -69,10 +70,10 @@ export class Cursors {
     }
     if (done.length > 0) statements.push(deleteLagging(done));
     // Never back: who has a row of their own by now, or none any more, had everything up to there.
-    if (cursor > this.#saved) statements.push(upsertCursor(READER, cursor));
+    if (cursor > this.#saved) statements.push(upsertCursor(FEDERATION_READER, cursor));
     if (statements.length === 0) return;
     try {
-      await this.#db.commit(statements, READER);
+      await this.#db.commit(statements, FEDERATION_READER);
       this.#saved = Math.max(cursor, this.#saved);
     } catch (error) {
       for (const destination of written) {
