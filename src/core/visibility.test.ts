@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type HistoryVisibility, isEventVisible, readHistoryVisibility } from './visibility.ts';
+import { type HistoryVisibility, isEventVisible, isEventVisibleToServer, readHistoryVisibility } from './visibility.ts';
 
 const sees = (visibility: HistoryVisibility, membership: string | null, membershipNow: string | null): boolean =>
   isEventVisible({
@@ -75,4 +75,20 @@ test('settings that are missing or not understood count as shared', () => {
   assert.equal(readHistoryVisibility({ history_visibility: 'everyone' }), 'shared');
   assert.equal(readHistoryVisibility({ history_visibility: ['joined'] }), 'shared');
   assert.equal(readHistoryVisibility({ history_visibility: 'joined' }), 'joined');
+});
+
+test('a server may see what one of its users may have seen, and all that is shared with who is in the room', () => {
+  const seen = (before: HistoryVisibility, after: HistoryVisibility, ...memberships: string[]) =>
+    isEventVisibleToServer({ visibilityBefore: before, visibilityAfter: after, memberships });
+
+  for (const open of ['world_readable', 'shared'] as const) {
+    assert.equal(seen(open, open), true);
+    assert.equal(seen(open, 'joined'), true, 'the change that closes the room is seen');
+    assert.equal(seen('joined', open), true, 'and the one that opens it');
+  }
+  assert.equal(seen('invited', 'invited', 'leave', 'ban', 'knock'), false);
+  assert.equal(seen('invited', 'invited', 'leave', 'invite'), true);
+  assert.equal(seen('invited', 'joined', 'invite'), true);
+  assert.equal(seen('joined', 'joined', 'invite'), false);
+  assert.equal(seen('joined', 'joined', 'invite', 'join'), true);
 });

@@ -3,7 +3,7 @@
  * Spec v1.19: https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events
  */
 import { type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
-import { stateKeyTuple } from '../core/pdu.ts';
+import { type Pdu, stateKeyTuple } from '../core/pdu.ts';
 import { type HistoryVisibility, isEventVisibleToServer, readHistoryVisibility } from '../core/visibility.ts';
 import { nextTurn } from '../kit/next-turn.ts';
 import type { ErasedUsers } from './erased-users.ts';
@@ -35,7 +35,7 @@ export class ServerVisibility {
     const visibilities = new Map<number, HistoryVisibility>();
     const hidden = new Set<StoredEvent>();
     for (const event of events) {
-      const isSeen = !erased.has(event.pdu.sender) && (await this.#isSeen(live, event, members, visibilities));
+      const isSeen = !isErased(erased, event.pdu) && (await this.#isSeen(live, event, members, visibilities));
       if (!isSeen) hidden.add(event);
     }
     return hidden;
@@ -73,6 +73,10 @@ export class ServerVisibility {
     return readHistoryVisibility(eventNo === null ? undefined : (await events.get(eventNo)).pdu.content);
   }
 }
+
+/** Whether somebody said it who asked to be forgotten. The state that a room goes by stays whole, but for profiles. */
+const isErased = (erased: ReadonlySet<UserId>, { sender, stateKey, type }: Pdu): boolean =>
+  erased.has(sender) && (stateKey === null || type === 'm.room.member');
 
 /** What the users of one server were in a room at some times. */
 class ServerMembers {

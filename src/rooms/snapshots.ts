@@ -28,16 +28,20 @@ export class Snapshots {
   #trees(roomNo: number, read: ReadPacks = listSnapshots.bind(null, this.#db)): StateTrees {
     // What one walk needs must stay at hand until the walk ends, however small the cache is.
     const held = new Map<number, NodePack>();
-    return new StateTrees(
-      (snapshotNo) => held.get(snapshotNo) ?? this.#packs.get(cacheKey(roomNo, snapshotNo)),
-      async (snapshotNos) => {
-        for (const { snapshotNo, nodes } of await read(roomNo, snapshotNos)) {
-          const pack = decodePack(snapshotNo, nodes);
-          held.set(snapshotNo, pack);
-          this.#packs.set(cacheKey(roomNo, snapshotNo), pack);
-        }
-      },
-    );
+    const atHand = (snapshotNo: number): NodePack | undefined => {
+      const known = held.get(snapshotNo);
+      if (known !== undefined) return known;
+      const cached = this.#packs.get(cacheKey(roomNo, snapshotNo));
+      if (cached !== undefined) held.set(snapshotNo, cached);
+      return cached;
+    };
+    return new StateTrees(atHand, async (snapshotNos) => {
+      for (const { snapshotNo, nodes } of await read(roomNo, snapshotNos)) {
+        const pack = decodePack(snapshotNo, nodes);
+        held.set(snapshotNo, pack);
+        this.#packs.set(cacheKey(roomNo, snapshotNo), pack);
+      }
+    });
   }
 
   /** The event number of a state key in a snapshot, or null. */

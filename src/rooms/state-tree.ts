@@ -6,10 +6,14 @@
  * key, which is least for 2. Figures: docs/decisions.
  */
 
+import { nextTurn } from '../kit/next-turn.ts';
 import { VarintReader, writeVarint } from '../kit/varint.ts';
 
 /** Where a node is stored: snapshot number and index in that snapshot's nodes, as one number; 0 names no node. */
 type NodeRef = number;
+
+/** How many nodes of a large tree are looked at before others get their turn. */
+const PAIRS_AT_ONCE = 2000;
 
 const INDEX_SPAN = 2 ** 21;
 const refOf = (snapshotNo: number, index: number): NodeRef => snapshotNo * INDEX_SPAN + index;
@@ -183,7 +187,8 @@ export class StateTrees {
       const need = (ref: NodeRef): void => {
         if (ref !== 0 && this.#atHand(snapshotOf(ref)) === undefined) missing.add(snapshotOf(ref));
       };
-      for (const pair of pairs) {
+      for (const [index, pair] of pairs.entries()) {
+        if (index > 0 && index % PAIRS_AT_ONCE === 0) await nextTurn();
         need(pair.before);
         need(pair.after);
       }
@@ -196,7 +201,8 @@ export class StateTrees {
         if (pack === undefined) throw new Error(`The state snapshot ${snapshotOf(ref)} is not in the database.`);
         return [pack.left[indexOf(ref)]!, pack.right[indexOf(ref)]!];
       };
-      for (const pair of pairs) {
+      for (const [index, pair] of pairs.entries()) {
+        if (index > 0 && index % PAIRS_AT_ONCE === 0) await nextTurn();
         const [beforeLeft, beforeRight] = children(pair.before, before?.height ?? 0, pair.prefix === 0);
         const [afterLeft, afterRight] = children(pair.after, after.height, pair.prefix === 0);
         if (beforeLeft !== afterLeft) next.push({ before: beforeLeft, after: afterLeft, prefix: pair.prefix * 2 });
