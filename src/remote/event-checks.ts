@@ -13,7 +13,7 @@ import type { RoomRules } from '../core/room-versions.ts';
 import { nextTurn } from '../kit/next-turn.ts';
 import type { EventToCheck } from '../workers/event-check-protocol.ts';
 import type { EventCheckThreads } from '../workers/event-check-threads.ts';
-import type { Keyring } from './keyring.ts';
+import type { KeyAsk, Keyring } from './keyring.ts';
 
 /** An event that may go on to its room's rules; or why it may not. */
 export type CheckedEvent =
@@ -31,6 +31,7 @@ export type EventChecksDeps = {
 const HERE_MAX = 4;
 /** What is done at one go: some milliseconds in a thread, and well below one here. */
 const CHUNK = 32;
+const CHUNKS_AT_ONCE = 16;
 
 type Item = { readonly index: number; readonly wire: JsonObject };
 type Verdicts = AsyncIterable<EventVerdict>;
@@ -64,6 +65,7 @@ export class EventChecks {
     const verdicts = items.length > HERE_MAX ? this.#inThreads(rules, items, keys) : this.#here(rules, items, keys);
     let done = 0;
     for await (const verdict of verdicts) {
+      if (done % CHUNK === CHUNK - 1) await nextTurn();
       const { index, wire } = items[done++]!;
       checked[index] = toChecked(rules, wire, verdict, roomId);
     }
@@ -72,10 +74,12 @@ export class EventChecks {
 
   /** The keys that are known of those that each item is signed with: all are asked for at once. */
   async #keysOf(rules: RoomRules, items: readonly Item[]): Promise<KnownKey[][]> {
-    const asks = items.flatMap(({ wire }, item) => {
+    const asks: (KeyAsk & { readonly item: number })[] = [];
+    for (const [item, { wire }] of items.entries()) {
+      if (item % CHUNK === CHUNK - 1) await nextTurn();
       const atMs = rules.enforcesKeyValidity ? timeOf(wire) : null;
-      return listKeys(rules, wire).map(({ serverName, keyId }) => ({ item, serverName, keyId, atMs }));
-    });
+      for (const { serverName, keyId } of listKeys(rules, wire)) asks.push({ item, serverName, keyId, atMs });
+    }
     const found = await this.#deps.keys.publicKeys(asks);
     const known: KnownKey[][] = items.map(() => []);
     for (const [index, { item, serverName, keyId }] of asks.entries()) {
@@ -103,6 +107,8 @@ export class EventChecks {
       // Awaited in order below: one that fails before its turn is no failure that nobody looks at.
       chunk.catch(() => {});
       running.push(chunk);
+      // The texts of a large room's state must not all lie in memory at once.
+      if (running.length === CHUNKS_AT_ONCE) yield* await running.shift()!;
     }
     for (const chunk of running) yield* await chunk;
   }
