@@ -7,7 +7,6 @@ import type { SigningKey } from '../core/signing.ts';
 import { type RateLimit, RateLimiter } from '../http/limits.ts';
 import type { RouterOptions } from '../http/router.ts';
 import type { Clock } from '../kit/clock.ts';
-import { every } from '../kit/every.ts';
 import type { Log } from '../kit/log.ts';
 import type { Metrics } from '../kit/metrics.ts';
 import type { Random } from '../kit/random.ts';
@@ -21,6 +20,7 @@ import type { LiveRoom } from '../rooms/live-room.ts';
 import { PushVerdicts } from '../rooms/push-verdicts.ts';
 import { RoomReader } from '../rooms/read.ts';
 import { Relations } from '../rooms/relations.ts';
+import { Retention } from '../rooms/retention.ts';
 import { RoomFacts } from '../rooms/room-facts.ts';
 import { RoomGraph } from '../rooms/room-graph.ts';
 import { Rooms } from '../rooms/rooms.ts';
@@ -80,7 +80,6 @@ import { UserDirectory } from '../services/user-directory.ts';
 import { UserDirectoryIndex } from '../services/user-directory-index.ts';
 import { dummyStage, passwordStage, UserInteractiveAuth } from '../services/user-interactive-auth.ts';
 import type { Database } from '../storage/database.ts';
-import { deleteOnceKeysBefore } from '../storage/events.ts';
 import { ChangeIndex } from '../stream/change-index.ts';
 import { PresenceTracker } from '../stream/presence-tracker.ts';
 import type { Stream } from '../stream/stream.ts';
@@ -93,6 +92,7 @@ import { UnreadCounts } from '../sync/unread-counts.ts';
 import { UserRoomsCache } from '../sync/user-rooms.ts';
 import { composeCaptcha } from './captcha.ts';
 import { composeEdus, composeFederationSender, type Federation } from './compose-federation.ts';
+import { composeTimedJobs } from './compose-timed-jobs.ts';
 import { resourcesOf } from './endpoints.ts';
 import { httpLog } from './http-log.ts';
 import { readPolicies, termsOf } from './policies.ts';
@@ -124,10 +124,6 @@ export type Composed = {
   /** Ends what goes on in the background, when no request is at work any more and before the database is closed. */
   stop(): Promise<void>;
 };
-
-const HOUR_MS = 3_600_000;
-/** How long a client may repeat a request with its transaction ID and get the first answer. */
-const ONCE_KEYS_KEPT_MS = 24 * HOUR_MS;
 
 /** Builds everything. */
 export function compose(deps: ComposeDeps): Composed {
@@ -225,8 +221,9 @@ export function compose(deps: ComposeDeps): Composed {
   );
   const ignored = new IgnoredUsers({ db, stream });
   const pushRuleOptions = { polls: true, legacyMentions: config.push.hasLegacyMentionRules };
-  const verdicts = new PushVerdicts({ db, stream, events, ignored, pushRuleOptions });
-  const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored });
+  const retention = new Retention({ events, clock, config: config.retention });
+  const verdicts = new PushVerdicts({ db, stream, events, ignored, retention, pushRuleOptions });
+  const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored, retention });
   const bundles = new Bundles({ db, events, reader, relations, ignored });
   const erased = new ErasedUsers({ db, stream });
   const views = new ClientViews({ events, snapshots, clock, bundles, erased });
@@ -464,12 +461,7 @@ export function compose(deps: ComposeDeps): Composed {
   const stopEdus = composeEdus({ ...deps, rooms, events, typing, presence, outbox: federationSender });
 
   // Timed jobs
-  const stopForgetting = every(
-    clock,
-    HOUR_MS,
-    () => deleteOnceKeysBefore(db, clock.now() - ONCE_KEYS_KEPT_MS),
-    (error) => log.error('Old transaction IDs could not be forgotten.', { error }),
-  );
+  const stopTimedJobs = composeTimedJobs({ ...deps, rooms, events, relations, retention });
 
   const resources = resourcesOf({
     accessTokens,
@@ -553,7 +545,7 @@ export function compose(deps: ComposeDeps): Composed {
       metrics,
     },
     async stop(): Promise<void> {
-      stopForgetting();
+      await stopTimedJobs();
       await stopEdus();
       await Promise.all([searchIndex?.stop(), userDirectoryIndex?.stop(), federationSender.stop()]);
       await lastSeen.flush();

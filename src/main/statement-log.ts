@@ -27,6 +27,7 @@ export function logStatements(db: Database, log: Log, clock: Clock): Database {
     write: (work) =>
       db.write((tx) => work({ ...reading(tx), run: (statement) => timed([statement], () => tx.run(statement)) })),
     commit: (batch, chain) => timed(batch, () => db.commit(batch, chain)),
+    reclaim: () => db.reclaim(),
     close: () => db.close(),
   };
 }

@@ -76,7 +76,7 @@ export class Bundles {
       if (latest !== null) eventNos.add(latest);
       for (const { eventNo, sender } of references) if (!ignored.has(sender)) eventNos.add(eventNo);
     }
-    const events = await this.#deps.events.list([...eventNos]);
+    const events = await this.#deps.events.listLeft([...eventNos]);
     const visible = await this.#deps.reader.filterVisible(live, events, userId);
     return new Map(visible.map((event) => [event.eventNo, event]));
   }
@@ -89,7 +89,11 @@ export class Bundles {
     const targets = parents.map((parent) => parent.eventId);
     const rows = await listChildren(db, live.roomNo, targets, ['m.thread', 'm.replace', 'm.reference'], LOOKED_AT_MAX);
     const heard = rows.filter((row) => !reader.ignored.has(row.sender));
-    const children = await rooms.filterVisible(live, await events.list(heard.map((row) => row.eventNo)), reader.userId);
+    const children = await rooms.filterVisible(
+      live,
+      await events.listLeft(heard.map((row) => row.eventNo)),
+      reader.userId,
+    );
     const byNo = new Map(children.map((event) => [event.eventNo, event]));
     const seen = Map.groupBy(
       heard.filter((row) => byNo.has(row.eventNo)),

@@ -234,7 +234,7 @@ export class ClientViews {
       if (row.redactedByNo !== null) eventNos.add(row.redactedByNo);
     }
     if (eventNos.size === 0) return null;
-    return new Map((await this.#deps.events.list([...eventNos])).map((event) => [event.eventNo, event]));
+    return new Map((await this.#deps.events.listLeft([...eventNos])).map((event) => [event.eventNo, event]));
   }
 
   /** The reader's membership in each snapshot after one of the events. */

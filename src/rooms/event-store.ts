@@ -70,6 +70,12 @@ export class EventStore {
     });
   }
 
+  /** The same for messages, without those that were deleted since their numbers were read: their time was over. */
+  async listLeft(eventNos: readonly number[]): Promise<StoredEvent[]> {
+    const found = await this.findMany(eventNos);
+    return eventNos.flatMap((eventNo) => found.get(eventNo) ?? []);
+  }
+
   /** Those of the events that are there, by number. */
   async findMany(eventNos: readonly number[]): Promise<Map<number, StoredEvent>> {
     const found = new Map<number, StoredEvent>();

@@ -17,6 +17,7 @@ import type { Stream, StreamPosition } from '../stream/stream.ts';
 import type { EventStore } from './event-store.ts';
 import { type IgnoredUsers, isHushed } from './ignored-users.ts';
 import type { LiveRoom } from './live-room.ts';
+import { isExpired, type Retention } from './retention.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 type Rules = { readonly compiled: CompiledRules; readonly position: StreamPosition };
@@ -29,6 +30,7 @@ export type PushVerdictsDeps = {
   readonly stream: Stream;
   readonly events: EventStore;
   readonly ignored: IgnoredUsers;
+  readonly retention: Retention;
   readonly pushRuleOptions: PushRuleOptions;
 };
 
@@ -77,8 +79,9 @@ export class PushVerdicts {
     const { compiled } = await this.#rulesOf(userId);
     const ignored = await this.#deps.ignored.of(userId);
     const displayName = await this.#displayName(live, userId);
+    const oldestMs = await this.#deps.retention.oldestMs(live);
     return async (event) => {
-      if (!event.isShown || isHushed(event, ignored)) return null;
+      if (!event.isShown || isHushed(event, ignored) || isExpired(event, oldestMs)) return null;
       return evaluatePush(compiled, await this.#pushEvent(live, event), displayName);
     };
   }

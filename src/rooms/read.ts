@@ -12,6 +12,7 @@ import type { Stream, StreamPosition } from '../stream/stream.ts';
 import type { EventStore } from './event-store.ts';
 import { type IgnoredUsers, isHushed } from './ignored-users.ts';
 import type { LiveRoom } from './live-room.ts';
+import { isExpired, type Retention } from './retention.ts';
 import type { Rooms } from './rooms.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -44,6 +45,7 @@ export type RoomReaderDeps = {
   readonly snapshots: Snapshots;
   readonly stream: Stream;
   readonly ignored: IgnoredUsers;
+  readonly retention: Retention;
 };
 
 export class RoomReader {
@@ -151,8 +153,9 @@ export class RoomReader {
     const facts = new Map<number, { visibility: HistoryVisibility; membership: Membership | null }>();
     const membershipNow = live.membershipOf(userId);
     const lastJoin = membershipNow === 'join' ? Number.POSITIVE_INFINITY : await this.#lastJoin(live, userId);
+    const oldestMs = await this.#deps.retention.oldestMs(live);
     for (const event of events) {
-      if (!event.isShown) continue;
+      if (!event.isShown || isExpired(event, oldestMs)) continue;
       const { snapshotNo } = event.row;
       if (snapshotNo === null) continue;
       let after = facts.get(snapshotNo);
@@ -237,12 +240,14 @@ export class RoomReader {
     limit: number,
   ): Promise<{ events: StoredEvent[]; isLimited: boolean }> {
     const found: StoredEvent[] = [];
+    const oldestMs = await this.#deps.retention.oldestMs(live);
+    const isTold = (event: StoredEvent): boolean => event.isShown && !isExpired(event, oldestMs);
     if (after >= live.recentFloor) {
       const { recent } = live;
       for (let index = recent.length - 1; index >= 0; index--) {
         const event = recent[index]!;
         if (event.position <= after) break;
-        if (event.position > upTo || !event.isShown) continue;
+        if (event.position > upTo || !isTold(event)) continue;
         if (found.length === limit) return { events: found.reverse(), isLimited: true };
         found.push(event);
       }
@@ -254,7 +259,7 @@ export class RoomReader {
       const wanted = Math.max(limit + 1 - found.length, 10);
       const rows = await listEventsBackwards(this.#deps.db, live.roomNo, from, after, wanted);
       const events = await this.#deps.events.fromRows(rows);
-      found.push(...events.filter((event) => event.isShown));
+      found.push(...events.filter(isTold));
       scanned += rows.length;
       isAll = rows.length < wanted;
       from = isAll ? from : events.at(-1)!.position - 1;

@@ -159,7 +159,7 @@ export class EventRelations {
       const wanted = Math.min(SCAN_MAX - scanned, limit + 1 - found.length);
       const rows = await source(wanted);
       const open = parent.isRedacted ? rows.filter((row) => row.relType !== 'm.replace') : rows;
-      const events = await store.list(open.map((row) => row.eventNo));
+      const events = await store.listLeft(open.map((row) => row.eventNo));
       for (const event of await reader.filterVisible(live, events, userId)) {
         if (isHushed(event, ignored)) continue;
         if (found.length === limit) return { events: found, next: last };

@@ -34,6 +34,8 @@ export interface Database extends Reader {
    * @throws UniqueViolation where a row exists already
    */
   commit(batch: readonly Statement[], chain?: string): Promise<void>;
+  /** Gives back to the machine, or keeps ready for what comes, the space of what was deleted. Others go on meanwhile. */
+  reclaim(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -15,6 +15,7 @@ import { SCHEMA_9 } from './schema-9.ts';
 import { SCHEMA_10 } from './schema-10.ts';
 import { SCHEMA_11 } from './schema-11.ts';
 import { SCHEMA_13 } from './schema-13.ts';
+import { SCHEMA_15 } from './schema-15.ts';
 import { sql } from './sql.ts';
 
 export type Migration = {
@@ -42,6 +43,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 10, compatibleFrom: 1, title: 'servers that do not answer', script: SCHEMA_10 },
   { version: 11, compatibleFrom: 1, title: 'keys of other servers', script: SCHEMA_11 },
   { version: 13, compatibleFrom: 1, title: 'what other servers are told', script: SCHEMA_13 },
+  { version: 15, compatibleFrom: 1, title: 'redacted events', script: SCHEMA_15 },
 ];
 
 /** The newest schema that this program knows. */

@@ -177,6 +177,10 @@ export class PostgresDatabase implements Database {
     });
   }
 
+  async reclaim(): Promise<void> {
+    await this.#pool.query('vacuum events, relations, redactions, search_entries');
+  }
+
   async close(): Promise<void> {
     await this.#queue.takeTurn(() => this.#writer.end());
     await this.#pool.end();

@@ -9,6 +9,8 @@ import type { WireError, WireStatement, WriterOptions, WriterReply, WriterReques
 const options = workerData as WriterOptions;
 const port = parentPort!;
 const db = new Sqlite(options.path);
+// Before all else: a file that is there already stays as it was made.
+db.pragma('auto_vacuum = incremental');
 db.pragma('journal_mode = WAL');
 db.pragma(`synchronous = ${options.synchronous}`);
 db.pragma('foreign_keys = ON');

@@ -103,6 +103,8 @@ class Writer {
   }
 }
 
+const RECLAIMED_PAGES = 1000;
+
 /** Opens a SQLite database, making it where it is missing. */
 export async function openSqlite(options: SqliteOptions): Promise<SqliteDatabase> {
   let directory: string | null = null;
@@ -197,6 +199,17 @@ export class SqliteDatabase implements Database {
   /** Runs a script of statements without values in its own transaction: for migrations. */
   async script(text: string): Promise<void> {
     await this.#queue.takeTurn(() => this.#writer.demand({ kind: 'script', text }));
+  }
+
+  async reclaim(): Promise<void> {
+    const freePages = (): number => this.#reader.pragma('freelist_count', { simple: true }) as number;
+    for (let before = Number.POSITIVE_INFINITY, free = freePages(); free > 0 && free < before; free = freePages()) {
+      before = free;
+      // In steps, so that commits need not wait long.
+      await this.#queue.takeTurn(() =>
+        this.#writer.demand({ kind: 'script', text: `pragma incremental_vacuum(${RECLAIMED_PAGES})` }),
+      );
+    }
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 /** The room engine on its own, over any database: for tests and benches of what lies below the services. */
 
+import { defaultConfig } from '../config/config.ts';
 import { authEventKeys } from '../core/auth-events.ts';
 import type { RoomId, ServerName, UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
@@ -18,6 +19,7 @@ import { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import { RoomReader } from '../rooms/read.ts';
 import { Relations } from '../rooms/relations.ts';
+import { Retention } from '../rooms/retention.ts';
 import { RoomGraph } from '../rooms/room-graph.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import { Snapshots } from '../rooms/snapshots.ts';
@@ -37,6 +39,7 @@ export type Engine = {
   readonly rooms: Rooms;
   readonly reader: RoomReader;
   readonly graph: RoomGraph;
+  readonly retention: Retention;
   readonly bundles: Bundles;
   readonly erased: ErasedUsers;
 };
@@ -70,12 +73,13 @@ export async function startEngine(
     dummyEventsThreshold,
   });
   const ignored = new IgnoredUsers({ db, stream });
-  const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored });
+  const retention = new Retention({ events, clock, config: defaultConfig(serverName).retention });
+  const reader = new RoomReader({ db, rooms, events, snapshots, stream, ignored, retention });
   const bundles = new Bundles({ db, events, reader, relations, ignored });
   const erased = new ErasedUsers({ db, stream });
   await erased.all();
   const graph = new RoomGraph({ db, events, snapshots });
-  return { clock, stream, events, snapshots, rooms, reader, graph, erased, bundles };
+  return { clock, stream, events, snapshots, rooms, reader, retention, graph, erased, bundles };
 }
 
 /** A state event's draft. */

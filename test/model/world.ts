@@ -49,10 +49,10 @@ const STORE_AFTER = 3;
 /** Starts it, also again on a database that another one was built on before. */
 export async function startWorld(db: Database, clock: HandClock, seed: number): Promise<World> {
   const engine = await startEngine(db, SERVER_NAME, { clock, seed });
-  const { stream, events, snapshots, rooms, reader, bundles, erased } = engine;
+  const { stream, events, snapshots, rooms, reader, retention, bundles, erased } = engine;
   const ignored = new IgnoredUsers({ db, stream });
   const views = new ClientViews({ events, snapshots, clock, bundles, erased });
-  const verdicts = new PushVerdicts({ db, stream, events, ignored, pushRuleOptions: PUSH_RULES });
+  const verdicts = new PushVerdicts({ db, stream, events, ignored, retention, pushRuleOptions: PUSH_RULES });
   const unread = new UnreadCounts({ db, stream, events, verdicts }, { storeAfter: STORE_AFTER });
   const presence = new PresenceTracker({
     db,
