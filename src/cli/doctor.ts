@@ -7,10 +7,8 @@ import { dirname, resolve } from 'node:path';
 import { type Config, loadConfig } from '../config/config.ts';
 import { systemClock } from '../kit/clock.ts';
 import { explain } from './failure.ts';
+import { type Finding, tell } from './finding.ts';
 import { runningPid } from './pid-file.ts';
-import { colored, say } from './terminal.ts';
-
-type Finding = { readonly what: string; readonly standing: 'good' | 'poor' | 'bad'; readonly fix?: string };
 
 const OPEN_FILES_MIN = 4096;
 const FREE_BYTES_MIN = 1024 ** 3;
@@ -39,12 +37,7 @@ export async function doctor(paths: readonly string[]): Promise<void> {
       findings.push({ what: explain(error), standing: 'bad', fix: 'correct these lines.' });
     }
   }
-  for (const { what, standing, fix } of findings) {
-    const mark = { good: colored('ok  ', 'green'), poor: colored('mind', 'yellow'), bad: colored('bad ', 'red') }[
-      standing
-    ];
-    say(`${mark}  ${what}${fix === undefined ? '' : `\n      Fix: ${fix}`}`);
-  }
+  for (const finding of findings) tell(finding);
   if (findings.some((one) => one.standing === 'bad')) process.exitCode = 1;
 }
 

@@ -112,13 +112,20 @@ function buildProgram(): Command {
       await showStats(flags.configPath, flags.json === true);
     });
 
-  program
+  const doctorCommand = program
     .command('doctor')
     .description('check this machine and the configuration, with a fix for each finding')
     .option('-c, --config-path <path>', 'configuration file or directory; may be repeated', collect)
     .action(async (flags: { configPath?: string[] }) => {
       const { doctor } = await import('./doctor.ts');
       await doctor(flags.configPath ?? []);
+    });
+  doctorCommand
+    .command('federation <name>')
+    .description('walk the way to another server step by step, with a fix for what is wrong')
+    .action(async (name: string, _flags: object, command: Command) => {
+      const { doctorFederation } = await import('./doctor-federation.ts');
+      await doctorFederation(name, command.optsWithGlobals<{ configPath?: string[] }>().configPath ?? []);
     });
 
   program

@@ -1,23 +1,18 @@
 /** The wiring of federation: how other servers are found, called and let in. */
 import type { Config } from '../config/config.ts';
 import { sendTransaction } from '../contracts/federation/transactions.ts';
-import { compileGlob } from '../core/glob.ts';
-import { type ServerName, splitServerName } from '../core/ids.ts';
+import type { ServerName } from '../core/ids.ts';
 import type { SigningKey } from '../core/signing.ts';
 import type { ServerGuard } from '../http/guard.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { Metrics } from '../kit/metrics.ts';
 import type { Random } from '../kit/random.ts';
-import { AddressGuard } from '../remote/address-guard.ts';
 import { StoredBackOff } from '../remote/back-off.ts';
-import { Dialer } from '../remote/dialer.ts';
-import { type Discovery, SpecDiscovery } from '../remote/discovery.ts';
+import type { Discovery } from '../remote/discovery.ts';
 import { EventChecks } from '../remote/event-checks.ts';
 import { FederationClient } from '../remote/federation-client.ts';
 import { FederationGuard } from '../remote/request-guard.ts';
-import { systemResolver } from '../remote/resolver.ts';
-import { WellKnown } from '../remote/well-known.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { type FederationOutbox, FederationSender } from '../senders/federation/federation-sender.ts';
@@ -30,8 +25,7 @@ import type { Stream } from '../stream/stream.ts';
 import type { Typing } from '../stream/typing.ts';
 import { EventCheckThreads } from '../workers/event-check-threads.ts';
 import { composeKeys, type Keys } from './compose-keys.ts';
-import { readText } from './start-error.ts';
-import { VERSION } from './version.ts';
+import { domainRule, reachOf } from './reach.ts';
 
 export type FederationDeps = {
   readonly config: Config;
@@ -65,7 +59,7 @@ export async function composeFederation(deps: FederationDeps): Promise<Federatio
   const { config, db, signingKeys, clock, random, log, network } = deps;
   const { serverName } = config.server;
   const { federation } = config;
-  const { dialer, discovery } = reach(config, clock, random);
+  const { dialer, discovery } = reachOf(config, clock, random);
   const mayFederateWith = domainRule(federation.domainWhitelist);
   const backOff = await StoredBackOff.open({
     db,
@@ -185,40 +179,4 @@ export function composeEdus(deps: {
   return async () => {
     await Promise.all(edusOut.map((out) => out.stop()));
   };
-}
-
-/** The way to other machines, as a configuration has it. */
-function reach(config: Config, clock: Clock, random: Random): { dialer: Dialer; discovery: SpecDiscovery } {
-  const { federation } = config;
-  const unverified = federation.unverifiedServers.map((pattern) => compileGlob(pattern, { ignoreCase: true }));
-  const isVerified = (name: string): boolean => {
-    const host = splitServerName(name)?.host ?? name;
-    return federation.verifyCertificates && !unverified.some((matches) => matches(name) || matches(host));
-  };
-  const resolver = systemResolver();
-  const dialer = new Dialer({
-    guard: new AddressGuard({ blocked: federation.blockedRanges, allowed: federation.allowedRanges }),
-    resolver,
-    clock,
-    tls: {
-      versionMin: ({ '1': 'TLSv1', '1.1': 'TLSv1.1', '1.2': 'TLSv1.2', '1.3': 'TLSv1.3' } as const)[
-        federation.tlsVersionMin
-      ],
-      trustRootsPem:
-        federation.customCaFiles.length === 0
-          ? null
-          : federation.customCaFiles.map((path) => readText(path, 'trust root', 'federation_custom_ca_list')),
-    },
-    isVerified,
-    userAgent: `Myelin/${VERSION}`,
-  });
-  const wellKnown = new WellKnown({ dialer, clock });
-  return { dialer, discovery: new SpecDiscovery({ wellKnown, resolver, clock, random, isVerified }) };
-}
-
-/** Whom the configuration lets us speak with; without a list, everybody. */
-function domainRule(list: readonly string[] | null): (server: ServerName) => boolean {
-  if (list === null) return () => true;
-  const names = new Set(list);
-  return (server) => names.has(server);
 }

@@ -65,6 +65,9 @@ export class RemoteError extends MatrixError {
 /** A short reason out of whatever a socket or a library threw. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  // OpenSSL tells the place in its own source too, over two lines.
+  const [, words] = /:SSL routines:[^:]*:([^:]+):/.exec(error.message) ?? [];
+  if (words !== undefined) return `TLS: ${words}`;
   if ('code' in error && typeof error.code === 'string' && !error.message.includes(error.code)) {
     return error.message === '' ? error.code : `${error.message} (${error.code})`;
   }
