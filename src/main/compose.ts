@@ -54,7 +54,9 @@ import { Registration } from '../services/registration.ts';
 import { registrationFlows, TERMS_STAGE, TOKEN_STAGE, termsStage } from '../services/registration-stages.ts';
 import { RegistrationTokens } from '../services/registration-tokens.ts';
 import { RelationChecks } from '../services/relation-checks.ts';
+import { RemoteDirectory } from '../services/remote-directory.ts';
 import { RemoteMembership } from '../services/remote-membership.ts';
+import { RemoteProfiles } from '../services/remote-profiles.ts';
 import { Reports } from '../services/reports.ts';
 import { ResidentDevices } from '../services/resident-devices.ts';
 import { ResidentHistory } from '../services/resident-history.ts';
@@ -234,6 +236,8 @@ export function compose(deps: ComposeDeps): Composed {
     reader,
     events,
     log: log.child('services.profiles'),
+    serverName,
+    remote: new RemoteProfiles({ client: federation.client, clock }),
     config: { ...config.profiles, ...registrationConfig },
   });
   const profileOf = (userId: UserId) => profiles.profileOf(userId);
@@ -501,6 +505,7 @@ export function compose(deps: ComposeDeps): Composed {
     roomCreation,
     roomDirectory,
     roomEvents,
+    remoteDirectory: new RemoteDirectory({ client: federation.client }),
     residentDevices: new ResidentDevices({ stream }),
     residentHistory: new ResidentHistory({ residentRooms, graph, visibility: serverVisibility }),
     residentRooms,

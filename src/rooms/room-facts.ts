@@ -14,7 +14,8 @@ export type RoomSummary = {
   readonly world_readable: boolean;
   readonly guest_can_join: boolean;
   readonly join_rule: string;
-  readonly room_version: string;
+  /** Other servers may leave it out. */
+  readonly room_version?: string;
   readonly name?: string;
   readonly topic?: string;
   readonly canonical_alias?: string;

@@ -5,7 +5,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config/config.ts';
 import { badRequest, forbidden, invalidParam, MatrixError, missingToken, notFound } from '../core/errors.ts';
-import type { UserId } from '../core/ids.ts';
+import { type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
 import { canonicalJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
 import type { Log } from '../kit/log.ts';
@@ -23,6 +23,7 @@ import { upsertUserChange } from '../storage/user-directory.ts';
 import type { Stream } from '../stream/stream.ts';
 import type { Asker } from './asker.ts';
 import { isSameContent, type MemberProfile } from './membership.ts';
+import type { RemoteProfiles } from './remote-profiles.ts';
 
 export type ProfilesDeps = {
   readonly db: Database;
@@ -31,6 +32,8 @@ export type ProfilesDeps = {
   readonly reader: RoomReader;
   readonly events: EventStore;
   readonly log: Log;
+  readonly serverName: ServerName;
+  readonly remote: RemoteProfiles;
   readonly config: Pick<Config['profiles'], 'requireAuth' | 'limitToSharedRooms' | 'allowLookupOverFederation'> &
     Pick<Config['registration'], 'maySetDisplayName' | 'maySetAvatarUrl'>;
 };
@@ -72,7 +75,8 @@ export class Profiles {
   /**
    * All fields of a profile, as far as the asker (null: nobody in particular) may see it.
    *
-   * @throws MatrixError 404 where there is no such user here, 401 or 403 where profiles are not for everybody
+   * @throws MatrixError 404 where there is no such user, 401 or 403 where profiles are not for everybody, 502 where the
+   *   server of the user cannot be asked
    */
   async get(asker: UserId | null, userId: UserId): Promise<JsonObject> {
     const { config, db } = this.#deps;
@@ -82,6 +86,7 @@ export class Profiles {
         throw forbidden('Profiles are shown only to users in a common room.');
       }
     }
+    if (serverNameOf(userId) !== this.#deps.serverName) return this.#deps.remote.get(userId);
     return this.#existing(userId);
   }
 

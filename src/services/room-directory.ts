@@ -35,6 +35,8 @@ export type DirectoryAsk = {
   readonly roomTypes?: readonly (string | null)[];
   /** A network that the rooms must be on, as another one is bridged; null for our own. */
   readonly network?: string | null;
+  /** Rooms of all networks, bridged ones too. */
+  readonly allNetworks?: boolean;
 };
 
 export type DirectoryPage = {
@@ -44,8 +46,8 @@ export type DirectoryPage = {
   readonly total_room_count_estimate: number;
 };
 
-const PAGE_MAX = 500;
-const PAGE_DEFAULT = 100;
+export const PAGE_MAX = 500;
+export const PAGE_DEFAULT = 100;
 
 export class RoomDirectory {
   readonly #deps: RoomDirectoryDeps;
@@ -137,7 +139,8 @@ export class RoomDirectory {
   }
 }
 
-function shownToPublic(summary: RoomSummary): PublicRoom {
+/** What the directory tells of a room, out of its summary. */
+export function shownToPublic(summary: RoomSummary): PublicRoom {
   const { room_version: _, encryption: __, allowed_room_ids: ___, ...shown } = summary;
   return shown;
 }

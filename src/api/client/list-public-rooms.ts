@@ -1,6 +1,7 @@
 /** Spec module "Listing rooms": the directory of published rooms. */
 import type { Config } from '../../config/config.ts';
-import { invalidParam, missingToken, notFound } from '../../core/errors.ts';
+import { invalidParam, missingToken } from '../../core/errors.ts';
+import type { ServerName } from '../../core/ids.ts';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import {
   anyObject,
@@ -13,9 +14,11 @@ import {
   optional,
   orNull,
   roomId,
+  serverName,
   string,
 } from '../../http/schema.ts';
-import type { RoomDirectory } from '../../services/room-directory.ts';
+import type { RemoteDirectory } from '../../services/remote-directory.ts';
+import type { DirectoryAsk, RoomDirectory } from '../../services/room-directory.ts';
 import { v3 } from './paths.ts';
 
 const visibility = oneOf('public', 'private');
@@ -23,20 +26,23 @@ const page = object({
   chunk: array(anyObject),
   next_batch: optional(string),
   prev_batch: optional(string),
-  total_room_count_estimate: integer,
+  total_room_count_estimate: optional(integer),
 });
 
 export const listPublicRoomsEndpoints = ({
   roomDirectory,
+  remoteDirectory,
   config,
 }: {
   roomDirectory: RoomDirectory;
+  remoteDirectory: RemoteDirectory;
   config: Config;
 }): Endpoint[] => {
-  const refuseOthers = (server: string | undefined): void => {
-    if (server === undefined || server === config.server.serverName) return;
-    throw notFound('The directories of other servers cannot be read from here.');
-  };
+  /** Our own directory, or that of another server. */
+  const pageOf = (server: ServerName | undefined, ask: DirectoryAsk) =>
+    server === undefined || server === config.server.serverName
+      ? roomDirectory.page(ask)
+      : remoteDirectory.page(server, ask);
   return [
     endpoint({
       name: 'getRoomVisibilityOnDirectory',
@@ -69,13 +75,14 @@ export const listPublicRoomsEndpoints = ({
       method: 'GET',
       ...v3('/publicRooms'),
       auth: 'optional',
-      query: object({ limit: optional(integer), since: optional(string), server: optional(string) }),
+      query: object({ limit: optional(integer), since: optional(string), server: optional(serverName) }),
       reply: page,
       handler({ user, query }) {
-        if (user === null && !config.rooms.allowPublicRoomsWithoutAuth) throw missingToken();
-        refuseOthers(query.server);
-        const { limit, since } = query;
-        return roomDirectory.page({
+        const { limit, since, server } = query;
+        // Nobody in particular may not have other servers asked.
+        const isOpen = config.rooms.allowPublicRoomsWithoutAuth && server === undefined;
+        if (user === null && !isOpen) throw missingToken();
+        return pageOf(server, {
           ...(limit === undefined ? {} : { limit }),
           ...(since === undefined ? {} : { since }),
         });
@@ -86,7 +93,7 @@ export const listPublicRoomsEndpoints = ({
       method: 'POST',
       ...v3('/publicRooms'),
       auth: 'user-or-guest',
-      query: object({ server: optional(string) }),
+      query: object({ server: optional(serverName) }),
       body: object({
         limit: optional(orNull(integer)),
         since: optional(orNull(string)),
@@ -103,12 +110,12 @@ export const listPublicRoomsEndpoints = ({
       }),
       reply: page,
       handler({ query, body }) {
-        refuseOthers(query.server);
         const { limit, since, filter, include_all_networks: allNetworks, third_party_instance_id: network } = body;
         if (allNetworks === true && network != null) {
           throw invalidParam('third_party_instance_id: cannot be asked for together with include_all_networks.');
         }
-        return roomDirectory.page({
+        return pageOf(query.server, {
+          allNetworks: allNetworks ?? false,
           network: network ?? null,
           ...(limit == null ? {} : { limit }),
           ...(since == null ? {} : { since }),
