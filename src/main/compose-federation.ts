@@ -61,6 +61,9 @@ export async function composeFederation(deps: FederationDeps): Promise<Federatio
   const { federation } = config;
   const { dialer, discovery } = reachOf(config, clock, random);
   const mayFederateWith = domainRule(federation.domainWhitelist);
+  if (federation.httpProxy !== null || federation.httpsProxy !== null) {
+    log.warn('http_proxy and https_proxy are not used yet: other servers are called directly.');
+  }
   const backOff = await StoredBackOff.open({
     db,
     clock,
