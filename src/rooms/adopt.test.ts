@@ -158,6 +158,30 @@ forEachDatabase((database) => {
     }
   });
 
+  test('A9: the version that an invite told gives way to what the create event says, and that to nothing', async (t) => {
+    const { far, near, db, roomId, farLive } = await scene(t);
+    const [invite] = await far.rooms.send(roomId, [stateDraft(ALICE, 'm.room.member', dora, { membership: 'invite' })]);
+    const rules = findRoomRules('9')!;
+    await near.rooms.receiveOutOfBand({ roomId, rules, pdu: invite!.pdu, strippedState: [] });
+    assert.equal((await near.rooms.get(roomId)).rules.version, '9');
+
+    const adoption = await answerTo(far, farLive, dora);
+    await near.rooms.adopt(adoption);
+
+    for (const engine of [near, await startEngine(db, LOCAL)]) {
+      assert.equal((await engine.rooms.get(roomId)).rules.version, '11');
+      assert.deepEqual(await stateOf(engine, roomId), await stateOf(far, roomId));
+    }
+    await assert.rejects(
+      near.rooms.adopt({ ...adoption, rules }),
+      (error) => error instanceof MatrixError && error.status === 403,
+    );
+    await assert.rejects(
+      near.rooms.receiveOutOfBand({ roomId, rules, pdu: invite!.pdu, strippedState: [] }),
+      MatrixError,
+    );
+  });
+
   test('an invite from outside can be left without the other server, once', async (t) => {
     const { far, near, db, roomId, farLive } = await scene(t);
     const [invite] = await far.rooms.send(roomId, [stateDraft(ALICE, 'm.room.member', emil, { membership: 'invite' })]);

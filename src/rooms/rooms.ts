@@ -6,7 +6,7 @@ import type { EventId, RoomId, UserId } from '../core/ids.ts';
 import { PREV_EVENTS_MAX } from '../core/pdu-format.ts';
 import type { RoomRules } from '../core/room-versions.ts';
 import { bulkInserts } from '../storage/bulk-insert.ts';
-import { findRoom, insertOnceKey, insertRoom, type RoomRow } from '../storage/events.ts';
+import { findRoom, insertOnceKey, insertRoom, type RoomRow, setRoomVersion } from '../storage/events.ts';
 import { findMembership } from '../storage/room-state.ts';
 import type { Statement } from '../storage/sql.ts';
 import type { Stream } from '../stream/stream.ts';
@@ -331,12 +331,28 @@ export class Rooms {
   /** The room in memory, made where nothing is known of it; on disk with the first batch. */
   async #holdOrMake(roomId: RoomId, rules: RoomRules): Promise<Held> {
     const { db, events, stream, clock } = this.#deps;
-    if ((await findRoom(db, roomId)) !== undefined) return this.#hold(roomId);
+    if ((await findRoom(db, roomId)) !== undefined) {
+      const held = await this.#hold(roomId);
+      return held.live.rules === rules ? held : this.#withOtherRules(held, rules);
+    }
     const room: RoomRow = { roomNo: stream.issueNumber(), roomId, version: rules.version, isPublished: false };
     // A room without events is nothing that anybody sees, so that it may be there before them.
     await db.commit([insertRoom({ ...room, createdMs: clock.now() })]);
     events.keepRoom(room);
     return this.#hold(roomId);
+  }
+
+  /**
+   * The room with the version that is told now. What an invite or a knock told of it nobody has checked; what a create
+   * event said that we had stays (threat A9).
+   *
+   * @throws MatrixError 403 for a room whose version we know
+   */
+  async #withOtherRules({ live }: Held, { version }: RoomRules): Promise<Held> {
+    if (live.snapshotNo !== null) throw forbidden(`The room is of version ${live.rules.version}.`);
+    await this.#deps.db.commit([setRoomVersion(live.roomNo, version)]);
+    this.#held.delete(live.roomId);
+    return this.#hold(live.roomId);
   }
 
   /** Prepares a batch on top of the live room and hands it to the disk; the next batch need not wait for the flush. */

@@ -249,6 +249,11 @@ export function insertRoom(room: { roomNo: number; roomId: RoomId; version: stri
     values (${room.roomNo}, ${room.roomId}, ${room.version}, ${room.createdMs}, 1)`;
 }
 
+/** For a room whose create event we do not have. */
+export function setRoomVersion(roomNo: number, version: string): Statement {
+  return sql`update rooms set version = ${version} where room_no = ${roomNo}`;
+}
+
 type RoomColumns = { room_no: number; room_id: string; version: string; is_published: number };
 
 const toRoom = (columns: RoomColumns): RoomRow => ({
