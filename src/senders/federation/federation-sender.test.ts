@@ -38,7 +38,7 @@ forEachDatabase((database) => {
     await scene.stop();
   });
 
-  test('a transaction holds 50 events, and the next one goes when it has arrived', async (t) => {
+  test('a transaction holds at most 50 events, and the next one goes when it has arrived', async (t) => {
     const scene = await start(await engineDatabase(t, database));
     const roomId = await makeRoom(scene);
     await join(scene, roomId, BOB);
@@ -52,9 +52,12 @@ forEachDatabase((database) => {
     scene.wire.release('one.test');
     await scene.sender.settled();
 
-    const [first, second, ...others] = scene.wire.toldTo('one.test');
-    assert.deepEqual([first, second, others.flat()], [['first'], numbered(50), numbered(20, 51)]);
-    assert.equal(new Set(scene.wire.idsOf('one.test')).size, 2 + others.length);
+    const told = scene.wire.toldTo('one.test');
+    assert.deepEqual(told.flat(), ['first', ...numbered(70)]);
+    assert.deepEqual(told[0], ['first']);
+    // How far the log was read when the next one went, the database decides.
+    assert.ok(told.every((words) => words.length <= 50));
+    assert.equal(new Set(scene.wire.idsOf('one.test')).size, told.length);
     await scene.stop();
   });
 
