@@ -22,7 +22,6 @@ import { RoomReader } from '../rooms/read.ts';
 import { Relations } from '../rooms/relations.ts';
 import { Retention } from '../rooms/retention.ts';
 import { RoomFacts } from '../rooms/room-facts.ts';
-import { RoomGraph } from '../rooms/room-graph.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import { ServerVisibility } from '../rooms/server-visibility.ts';
 import { Snapshots } from '../rooms/snapshots.ts';
@@ -55,14 +54,8 @@ import { registrationFlows, TERMS_STAGE, TOKEN_STAGE, termsStage } from '../serv
 import { RegistrationTokens } from '../services/registration-tokens.ts';
 import { RelationChecks } from '../services/relation-checks.ts';
 import { RemoteDirectory } from '../services/remote-directory.ts';
-import { RemoteMembership } from '../services/remote-membership.ts';
 import { RemoteProfiles } from '../services/remote-profiles.ts';
 import { Reports } from '../services/reports.ts';
-import { ResidentDevices } from '../services/resident-devices.ts';
-import { ResidentHistory } from '../services/resident-history.ts';
-import { ResidentRooms } from '../services/resident-rooms.ts';
-import { ResidentSpaces } from '../services/resident-spaces.ts';
-import { ResidentState } from '../services/resident-state.ts';
 import { RoomCreation } from '../services/room-creation.ts';
 import { RoomDirectory } from '../services/room-directory.ts';
 import { RoomEvents } from '../services/room-events.ts';
@@ -94,6 +87,7 @@ import { UnreadCounts } from '../sync/unread-counts.ts';
 import { UserRoomsCache } from '../sync/user-rooms.ts';
 import { composeCaptcha } from './captcha.ts';
 import { composeEdus, composeFederationSender, type Federation } from './compose-federation.ts';
+import { composeMembershipWithOthers, composeResidence } from './compose-residence.ts';
 import { composeTimedJobs } from './compose-timed-jobs.ts';
 import { resourcesOf } from './endpoints.ts';
 import { httpLog } from './http-log.ts';
@@ -261,26 +255,14 @@ export function compose(deps: ComposeDeps): Composed {
     remote: federation.client,
     config: config.rooms,
   });
-  const elsewhere = new RemoteMembership({
-    remote: federation.client,
-    checks: federation.eventChecks,
-    db,
-    rooms,
-    events,
-    serverName,
-    signingKey,
-    clock,
-    random,
-    config: config.rooms,
-    log: log.child('services.remote-membership'),
-  });
+  const withOthers = composeMembershipWithOthers({ ...deps, rooms, reader, events });
   const membership = new Membership({
     db,
     rooms,
     stream,
     reader,
     aliases,
-    elsewhere,
+    ...withOthers,
     limits: limiter,
     config: config.rooms,
     profileOf,
@@ -294,11 +276,13 @@ export function compose(deps: ComposeDeps): Composed {
     aliases,
     membership,
     directory: roomDirectory,
+    remoteInvites: withOthers.remoteInvites,
     limits: limiter,
     config: config.rooms,
     isLocal: (userId) => serverNameOf(userId) === serverName,
     profileOf,
     onJoined,
+    log: log.child('services.room-creation'),
   });
   const roomSummaries = new RoomSummaries({ db, facts, membership });
   const roomUpgrades = new RoomUpgrades({
@@ -456,9 +440,20 @@ export function compose(deps: ComposeDeps): Composed {
   });
 
   // Other servers
-  const graph = new RoomGraph({ db, events, snapshots });
   const serverVisibility = new ServerVisibility({ events, snapshots, erased });
-  const residentRooms = new ResidentRooms({ rooms, reader, events });
+  const residence = composeResidence({
+    ...deps,
+    limiter,
+    rooms,
+    reader,
+    events,
+    snapshots,
+    facts,
+    accounts,
+    membership,
+    serverVisibility,
+    ...withOthers,
+  });
 
   // What goes out
   const federationSender = composeFederationSender({ ...deps, events });
@@ -468,6 +463,7 @@ export function compose(deps: ComposeDeps): Composed {
   const stopTimedJobs = composeTimedJobs({ ...deps, rooms, events, relations, retention });
 
   const resources = resourcesOf({
+    ...residence,
     accessTokens,
     accountStanding: new AccountStanding({ db, accounts, accessTokens, devices, lastSeen }),
     accountData,
@@ -493,6 +489,7 @@ export function compose(deps: ComposeDeps): Composed {
     notifications: new Notifications({ db, stream, rooms, events, views, verdicts }),
     oldSync,
     policies: readPolicies(config),
+    prejoinState: withOthers.prejoinState,
     presence,
     profiles,
     publicBaseUrl,
@@ -506,11 +503,6 @@ export function compose(deps: ComposeDeps): Composed {
     roomDirectory,
     roomEvents,
     remoteDirectory: new RemoteDirectory({ client: federation.client }),
-    residentDevices: new ResidentDevices({ stream }),
-    residentHistory: new ResidentHistory({ residentRooms, graph, visibility: serverVisibility }),
-    residentRooms,
-    residentSpaces: new ResidentSpaces({ db, facts }),
-    residentState: new ResidentState({ residentRooms, graph }),
     reports: new Reports({ db, stream, clock, rooms, reader, events, facts, log: log.child('services.reports') }),
     roomHistory,
     roomSummaries,

@@ -5,12 +5,21 @@
 import { authEventKeys } from '../core/auth-events.ts';
 import { checkAuth } from '../core/auth-rules.ts';
 import { forbidden } from '../core/errors.ts';
-import { referenceHash } from '../core/event-hash.ts';
+import { eventIdOf, referenceHash } from '../core/event-hash.ts';
 import type { EventId, ServerName, UserId } from '../core/ids.ts';
 import { parseUserId, serverNameOf } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import { type Pdu, type StateLookup, stateKeyTuple } from '../core/pdu.ts';
-import { buildPdu, depthAfter, type PduFields, PREV_EVENTS_MAX } from '../core/pdu-format.ts';
+import {
+  type BuiltPdu,
+  buildPdu,
+  depthAfter,
+  type PduFields,
+  PREV_EVENTS_MAX,
+  pduFromStored,
+  templateOf,
+} from '../core/pdu-format.ts';
+import type { RoomRules } from '../core/room-versions.ts';
 import type { SigningKey } from '../core/signing.ts';
 import type { Clock } from '../kit/clock.ts';
 import { nextTurn } from '../kit/next-turn.ts';
@@ -65,6 +74,62 @@ export async function appendDrafts(deps: AppendDeps, work: RoomWork, drafts: rea
 }
 
 async function appendDraft(deps: AppendDeps, work: RoomWork, draft: Draft): Promise<StoredEvent> {
+  const { pdu, text, snapshotBefore } = await buildDraft(deps, work, draft);
+  return placeEvent(deps, work, pdu, {
+    position: work.issue(),
+    text,
+    known: null,
+    snapshotBefore,
+    moves: true,
+    standing: 'ok',
+    reason: null,
+    sentAs: draft.sentAs ?? null,
+    // Servers get what only joins tips when they ask for what is between the events that they are told of.
+    goesOut: draft.type !== DUMMY_EVENT_TYPE,
+  });
+}
+
+/**
+ * An event of a local user on top of what the room is now, hashed and signed, and not taken in. Throws MatrixError where
+ * the rules refuse it.
+ */
+export async function buildDraft(
+  deps: AppendDeps,
+  work: RoomWork,
+  draft: Draft,
+): Promise<BuiltPdu & { readonly snapshotBefore: number | null }> {
+  const { rules } = work.live;
+  const { fields, state, snapshotBefore } = await composeDraft(deps, work, draft);
+  const built = buildPdu(rules, fields, deps.serverName, deps.signingKey);
+  // What a user of ours vouches for carries our signature, as every event that we make.
+  checkDraft(rules, built.pdu, state, vouchingServerOf(built.pdu) === deps.serverName);
+  return { ...built, snapshotBefore };
+}
+
+/**
+ * What a user of another server would have to send to say this in the room as it is now: neither hashed nor signed.
+ * Throws MatrixError where the rules refuse it.
+ */
+export async function templateOfDraft(deps: AppendDeps, work: RoomWork, draft: Draft): Promise<JsonObject> {
+  const { rules } = work.live;
+  const { fields, state } = await composeDraft(deps, work, draft);
+  const template = templateOf(rules, fields);
+  const pdu = pduFromStored(rules, eventIdOf(rules, template), template);
+  checkDraft(rules, pdu, state, vouchingServerOf(pdu) === deps.serverName);
+  return template;
+}
+
+function checkDraft(rules: RoomRules, pdu: Pdu, state: StateLookup, hasAuthorisingSignature: boolean): void {
+  const verdict = checkAuth(rules, pdu, state, { hasAuthorisingSignature: () => hasAuthorisingSignature });
+  if (!verdict.allowed) throw forbidden(`This is not allowed: ${verdict.reason}.`);
+}
+
+/** Gives a draft its place: prev events, auth events, depth; and the state that it is judged by. */
+async function composeDraft(
+  deps: AppendDeps,
+  work: RoomWork,
+  draft: Draft,
+): Promise<{ readonly fields: PduFields; readonly state: StateLookup; readonly snapshotBefore: number | null }> {
   const { live } = work;
   const extremities = [...live.extremities].sort((a, b) => b[1].depth - a[1].depth).slice(0, PREV_EVENTS_MAX);
   // Where there are more tips than can be named, the state before the event is that of those that are.
@@ -91,51 +156,28 @@ async function appendDraft(deps: AppendDeps, work: RoomWork, draft: Draft): Prom
   const createNo = live.currentNo('m.room.create', '');
   const create = createNo === null ? null : (await work.events([createNo]))[0]!;
   const prevEvents = extremities.map(([eventId]) => eventId);
-  const built = buildPdu(
-    live.rules,
-    {
-      // In a room version in which the create event names the room, its ID is not known before.
-      roomId: draft.type === 'm.room.create' && live.rules.roomIdIsCreateHash ? null : live.roomId,
-      type: draft.type,
-      stateKey: draft.stateKey,
-      sender: draft.sender,
-      content:
-        draft.redacts !== undefined && live.rules.redactsIn === 'content'
-          ? { ...draft.content, redacts: draft.redacts }
-          : draft.content,
-      redacts: live.rules.redactsIn === 'top-level' ? (draft.redacts ?? null) : null,
-      originServerTs: draft.originServerTs ?? deps.clock.now(),
-      depth: depthAfter(
-        live.rules,
-        extremities.map(([, extremity]) => extremity.depth),
-      ),
-      prevEvents,
-      authEvents: authEvents.map((event) => event.eventId),
-      ...(live.rules.hasEventReferencePairs ? await oldReferences(deps, work, extremities, authEvents) : {}),
-    },
-    deps.serverName,
-    deps.signingKey,
-  );
-  const { pdu } = built;
+  const fields: PduFields = {
+    // In a room version in which the create event names the room, its ID is not known before.
+    roomId: draft.type === 'm.room.create' && live.rules.roomIdIsCreateHash ? null : live.roomId,
+    type: draft.type,
+    stateKey: draft.stateKey,
+    sender: draft.sender,
+    content:
+      draft.redacts !== undefined && live.rules.redactsIn === 'content'
+        ? { ...draft.content, redacts: draft.redacts }
+        : draft.content,
+    redacts: live.rules.redactsIn === 'top-level' ? (draft.redacts ?? null) : null,
+    originServerTs: draft.originServerTs ?? deps.clock.now(),
+    depth: depthAfter(
+      live.rules,
+      extremities.map(([, extremity]) => extremity.depth),
+    ),
+    prevEvents,
+    authEvents: authEvents.map((event) => event.eventId),
+    ...(live.rules.hasEventReferencePairs ? await oldReferences(deps, work, extremities, authEvents) : {}),
+  };
   const state = lookupIn(create === null ? authEvents : [create, ...authEvents]);
-  // What a user of ours vouches for carries our signature, as every event that we make.
-  const verdict = checkAuth(live.rules, pdu, state, {
-    hasAuthorisingSignature: () => vouchingServerOf(pdu) === deps.serverName,
-  });
-  if (!verdict.allowed) throw forbidden(`This is not allowed: ${verdict.reason}.`);
-  const position = work.issue();
-  return placeEvent(deps, work, pdu, {
-    position,
-    text: built.text,
-    known: null,
-    snapshotBefore,
-    moves: true,
-    standing: 'ok',
-    reason: null,
-    sentAs: draft.sentAs ?? null,
-    // Servers get what only joins tips when they ask for what is between the events that they are told of.
-    goesOut: draft.type !== DUMMY_EVENT_TYPE,
-  });
+  return { fields, state, snapshotBefore };
 }
 
 /** What room versions 1 and 2 want besides: an ID of our own making, and the hashes of the events referred to. */

@@ -140,8 +140,11 @@ export class RoomGraph {
     return [...found.values()].filter(({ row }) => row.roomNo === live.roomNo && row.position !== null);
   }
 
-  /** The state before an event, as event numbers; null for an event that has no place, and for the create event. */
-  async stateNosBefore(live: LiveRoom, event: StoredEvent): Promise<number[] | null> {
+  /**
+   * The state before an event, as event numbers by key number; null for an event that has no place, and for the create
+   * event.
+   */
+  async stateBefore(live: LiveRoom, event: StoredEvent): Promise<Map<number, number> | null> {
     const { snapshotNo, replacesNo, standing } = event.row;
     if (snapshotNo === null) return null;
     const state = await this.#snapshots.entries(live.roomNo, snapshotNo);
@@ -154,7 +157,13 @@ export class RoomGraph {
         break;
       }
     }
-    return [...state.values()];
+    return state;
+  }
+
+  /** The state before an event, as event numbers; null as above. */
+  async stateNosBefore(live: LiveRoom, event: StoredEvent): Promise<number[] | null> {
+    const state = await this.stateBefore(live, event);
+    return state === null ? null : [...state.values()];
   }
 
   /** `state_ids`: the IDs of the state before an event, and of the auth chain of that state. null as above. */

@@ -3,6 +3,8 @@ import { LRUCache } from 'lru-cache';
 import { forbidden, MatrixError, notFound } from '../core/errors.ts';
 import { roomIdOfCreate } from '../core/event-hash.ts';
 import type { EventId, RoomId, UserId } from '../core/ids.ts';
+import type { JsonObject } from '../core/json-value.ts';
+import type { Pdu } from '../core/pdu.ts';
 import { PREV_EVENTS_MAX } from '../core/pdu-format.ts';
 import type { RoomRules } from '../core/room-versions.ts';
 import { bulkInserts } from '../storage/bulk-insert.ts';
@@ -11,7 +13,14 @@ import { findMembership } from '../storage/room-state.ts';
 import type { Statement } from '../storage/sql.ts';
 import type { Stream } from '../stream/stream.ts';
 import { type Adoption, adoptRoom } from './adopt.ts';
-import { type AppendDeps, appendDrafts, type Draft, settleCurrentState } from './append.ts';
+import {
+  type AppendDeps,
+  appendDrafts,
+  buildDraft,
+  type Draft,
+  settleCurrentState,
+  templateOfDraft,
+} from './append.ts';
 import { type Arrival, type ArrivalVerdict, appendArrivals } from './arrivals.ts';
 import { LiveRoom } from './live-room.ts';
 import { type OnceKey, OnceKeys } from './once-keys.ts';
@@ -152,6 +161,39 @@ export class Rooms {
     await committed.done;
     if (onceKey !== null) this.#onceKeys.note(onceKey, made.at(-1)!.eventId);
     return made;
+  }
+
+  /**
+   * An event of a local user as it would be sent now, hashed and signed, and not taken in: another server is to sign it
+   * as well. Whoever got that signature brings it back through `append`.
+   *
+   * @throws MatrixError as `send` does
+   */
+  build(roomId: RoomId, draft: Draft): Promise<Pdu> {
+    return this.#onTopOf(roomId, async (work) => (await buildDraft(this.#deps, work, draft)).pdu);
+  }
+
+  /**
+   * What a user of another server would have to sign to say this in the room as it is now: the wire form without hashes
+   * and signatures.
+   *
+   * @throws MatrixError 403 where the room's rules refuse it, 404 where there is no such room
+   */
+  template(roomId: RoomId, draft: Draft): Promise<JsonObject> {
+    return this.#onTopOf(roomId, (work) => templateOfDraft(this.#deps, work, draft));
+  }
+
+  /** Makes something on top of a room's tips, which are on disk when it is handed out. */
+  async #onTopOf<T>(roomId: RoomId, make: (work: RoomWork) => Promise<T>): Promise<T> {
+    let made: T | null = null;
+    const committed = await this.#inQueue(roomId, async () => {
+      const held = await this.#hold(roomId);
+      return this.#prepare(held, async (work) => {
+        made = await make(work);
+      });
+    });
+    await committed.done;
+    return made!;
   }
 
   /**

@@ -16,19 +16,20 @@ import {
 } from '../core/ids.ts';
 import { canonicalJson, parseJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
-import { readPowerLevels } from '../core/power-levels.ts';
 import { shownContent } from '../rooms/client-view.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { findAccountData } from '../storage/account-data.ts';
 import type { Database } from '../storage/database.ts';
-import { isInAnyRoom, listJoinedRoomIds } from '../storage/room-aliases.ts';
+import { listJoinedRoomIds } from '../storage/room-aliases.ts';
 import { type Membership as MembershipState, markForgotten } from '../storage/room-state.ts';
 import type { Stream } from '../stream/stream.ts';
 import type { Aliases } from './aliases.ts';
 import { type Asker, type Limits, roomOfMember } from './asker.ts';
+import type { RemoteInvites } from './remote-invites.ts';
 import type { RemoteMembership } from './remote-membership.ts';
+import type { RestrictedJoins } from './restricted-joins.ts';
 
 /** What a member event tells of a user's profile. */
 export type MemberProfile = { readonly displayname?: string; readonly avatar_url?: string };
@@ -41,6 +42,8 @@ export type MembershipDeps = {
   readonly aliases: Aliases;
   /** What is done through other servers. */
   readonly elsewhere: Pick<RemoteMembership, 'join' | 'knock' | 'leave' | 'isJoining' | 'isKeptHere'>;
+  readonly restrictedJoins: RestrictedJoins;
+  readonly remoteInvites: RemoteInvites;
   readonly limits: Limits;
   readonly config: Config['rooms'];
   /** The profile of a local user. */
@@ -58,9 +61,6 @@ const MEMBERSHIPS: ReadonlySet<JsonValue | undefined> = new Set<MembershipState>
 ]);
 /** Keys of a member event that a client does not choose: we fill them in where they belong. */
 const NOT_OF_CLIENTS = new Set(['membership', 'join_authorised_via_users_server', 'third_party_signed']);
-
-/** How many servers are looked for that can let a user into a restricted room. */
-const RESIDENTS_MAX = 5;
 
 export class Membership {
   readonly #deps: MembershipDeps;
@@ -194,34 +194,15 @@ export class Membership {
   }
 
   /**
-   * Who lets the user into a restricted room: `by` of this server, null where nobody need, or users of `others`. Throws 403 where the user is in none of the rooms that open this one, or where nobody may let them in.
+   * Who lets the user into a restricted room: `by` of this server, null where nobody need, or users of `others`. Throws 403
+   * where the user is in none of the rooms that open this one, or where nobody may let them in.
    */
   async #vouchingFor(live: LiveRoom, userId: UserId): Promise<{ by: UserId | null; others: readonly ServerName[] }> {
-    const was = live.membershipOf(userId);
-    if (!live.rules.allowsRestricted || was === 'invite' || was === 'join' || was === 'ban')
-      return { by: null, others: [] };
-    const { db, reader } = this.#deps;
-    const event = await reader.stateEvent(live, 'm.room.join_rules', '');
-    const rule = event?.pdu.content['join_rule'];
-    const isRestricted = rule === 'restricted' || (rule === 'knock_restricted' && live.rules.allowsKnockRestricted);
-    if (event === null || !isRestricted) return { by: null, others: [] };
-    // A user of ours who is in one of them makes us know that one.
-    if (!(await isInAnyRoom(db, userId, allowedRooms(event.pdu.content)))) {
-      throw forbidden('You are in none of the rooms whose members may join this one.');
-    }
-    const create = await reader.stateEvent(live, 'm.room.create', '');
-    const levelsEvent = await reader.stateEvent(live, 'm.room.power_levels', '');
-    if (create !== null) {
-      const levels = readPowerLevels(live.rules, create.pdu, levelsEvent?.pdu);
-      const mayInvite = (member: UserId) => levels.levelOf(member) >= levels.named('invite');
-      for (const member of live.joinedLocal) if (mayInvite(member)) return { by: member, others: [] };
-      const servers = new Set<ServerName>();
-      for (const [member, membership] of live.members) {
-        if (membership === 'join' && mayInvite(member)) servers.add(serverNameOf(member));
-        if (servers.size === RESIDENTS_MAX) break;
-      }
-      if (servers.size > 0) return { by: null, others: [...servers] };
-    }
+    const judged = await this.#deps.restrictedJoins.judge(live, userId);
+    if (judged.kind === 'open') return { by: null, others: [] };
+    if (judged.kind === 'vouched') return { by: judged.by, others: [] };
+    if (judged.kind !== 'nobody') throw forbidden('You are in none of the rooms whose members may join this one.');
+    if (judged.others.length > 0) return { by: null, others: judged.others };
     throw forbidden('Nobody in the room may let you in.');
   }
 
@@ -255,20 +236,26 @@ export class Membership {
   }
 
   async #invite(asker: Asker, live: LiveRoom, target: UserId, content: JsonObject): Promise<EventId> {
-    const { limits } = this.#deps;
+    const { limits, remoteInvites } = this.#deps;
     if (live.membershipOf(asker.userId) !== 'join') throw forbidden('You are not in this room.');
     if (live.membershipOf(target) === 'join') throw forbidden('The user is in the room already.');
-    if (!live.isLocal(target)) throw forbidden('Users of other servers cannot be invited from here.');
     await this.checkInvite(asker, [target]);
     limits.spend('invitesPerRoom', live.roomId);
     limits.spend('invitesPerUser', target);
     limits.spend('invitesPerIssuer', asker.userId);
-    return this.#change(live, asker.userId, target, content);
+    if (live.isLocal(target)) return this.#change(live, asker.userId, target, content);
+    const same = await this.#sameAsNow(live, asker.userId, target, content);
+    return same ?? remoteInvites.send(live, { sender: asker.userId, target, content });
   }
 
   /** Whether a user may invite others at all, and they want to be invited. Throws 403 M_FORBIDDEN or M_INVITE_BLOCKED. */
   async checkInvite(asker: Asker, targets: readonly UserId[]): Promise<void> {
     if (this.#deps.config.blockNonAdminInvites && !asker.isAdmin) throw forbidden('Only server admins may invite.');
+    await this.checkWanted(targets);
+  }
+
+  /** Whether users of ours want to be invited; those of other servers say it there. Throws 403 M_INVITE_BLOCKED. */
+  async checkWanted(targets: readonly UserId[]): Promise<void> {
     await Promise.all(
       targets.map(async (target) => {
         const row = await findAccountData(this.#deps.db, target, 0, 'm.invite_permission_config');
@@ -391,15 +378,4 @@ function ofClient(content: JsonObject): JsonObject {
 
 function reasonOf(reason: string | undefined): { reason?: string } {
   return reason === undefined ? {} : { reason };
-}
-
-/** The rooms whose members may join a restricted room; what is no such condition is passed over. */
-function allowedRooms(joinRules: JsonObject): string[] {
-  const { allow } = joinRules;
-  if (!Array.isArray(allow)) return [];
-  return allow.flatMap((condition: JsonValue) => {
-    if (!isJsonObject(condition) || condition['type'] !== 'm.room_membership') return [];
-    const roomId = condition['room_id'];
-    return typeof roomId === 'string' ? [roomId] : [];
-  });
 }

@@ -16,6 +16,7 @@ import { type Aliases, roomInUse } from './aliases.ts';
 import type { Asker, Limits } from './asker.ts';
 import type { MemberProfile, Membership } from './membership.ts';
 import type { RoomRef } from './published-rooms.ts';
+import type { RemoteInvites } from './remote-invites.ts';
 import type { RoomDirectory } from './room-directory.ts';
 
 export type RoomCreationDeps = {
@@ -23,12 +24,14 @@ export type RoomCreationDeps = {
   readonly aliases: Aliases;
   readonly membership: Membership;
   readonly directory: RoomDirectory;
+  readonly remoteInvites: RemoteInvites;
   readonly limits: Limits;
   readonly config: Config['rooms'];
   readonly isLocal: (userId: UserId) => boolean;
   readonly profileOf: (userId: UserId) => Promise<MemberProfile>;
   /** What follows when a user of ours has come into a room. */
   readonly onJoined: (userId: UserId, live: LiveRoom) => Promise<void>;
+  readonly log: { info(message: string, fields?: object): void };
 };
 
 export type Preset = 'private_chat' | 'public_chat' | 'trusted_private_chat';
@@ -66,6 +69,8 @@ const PRESETS: Readonly<Record<Preset, PresetFacts>> = {
   public_chat: { joinRule: 'public', guestAccess: 'forbidden', inviteLevel: 50, isPrivate: false },
 };
 
+/** Each waits for another server, and makes a branch of the room's graph. */
+const INVITES_AT_ONCE = 5;
 const OWNER_LEVEL = 100;
 /** Above every level that a creator can hand out by default: only creators replace a room whose creators stay above all. */
 const TOMBSTONE_LEVEL_V12 = 150;
@@ -92,7 +97,10 @@ export class RoomCreation {
     }
     const invitees = [...new Set(wishes.invite)];
     if (invitees.includes(asker.userId)) throw forbidden('Who makes a room is in it and cannot be invited.');
-    if (!invitees.every(isLocal)) throw forbidden('Users of other servers cannot be invited from here.');
+    const others = invitees.filter((userId) => !isLocal(userId));
+    if (others.length > 0 && wishes.creationContent['m.federate'] === false) {
+      throw forbidden('Users of other servers cannot be invited into a room that does not federate.');
+    }
     if (invitees.length > 0) {
       await membership.checkInvite(asker, invitees);
       limits.spend('invitesPerIssuer', asker.userId, invitees.length);
@@ -114,7 +122,9 @@ export class RoomCreation {
       });
       if (listed !== null) directory.noteListed(listed);
       const { roomId } = create!.pdu;
-      await this.#deps.onJoined(asker.userId, await rooms.get(roomId));
+      const live = await rooms.get(roomId);
+      await this.#deps.onJoined(asker.userId, live);
+      await this.#inviteOthers(asker.userId, live, others, wishes.isDirect);
       return roomId;
     } catch (error) {
       if (error instanceof UniqueViolation && alias !== null) throw roomInUse(alias);
@@ -132,6 +142,7 @@ export class RoomCreation {
     invitees: readonly UserId[],
     alias: RoomAlias | null,
   ): Promise<Draft[]> {
+    const { isLocal } = this.#deps;
     const sender = asker.userId;
     const preset = wishes.preset ?? (wishes.visibility === 'public' ? 'public_chat' : 'private_chat');
     const state = (type: string, content: JsonObject, stateKey = ''): Draft => ({ type, stateKey, sender, content });
@@ -155,8 +166,34 @@ export class RoomCreation {
       ...others,
       ...(wishes.name === undefined ? [] : [state('m.room.name', { name: wishes.name })]),
       ...(wishes.topic === undefined ? [] : [state('m.room.topic', topicContent(wishes.topic))]),
-      ...(await this.#invites(sender, invitees, wishes.isDirect)),
+      ...(await this.#invites(sender, invitees.filter(isLocal), wishes.isDirect)),
     ];
+  }
+
+  /**
+   * Invites users of other servers, whose servers must sign. The room is there whatever becomes of that: a server that
+   * does not answer takes it from nobody.
+   */
+  async #inviteOthers(sender: UserId, live: LiveRoom, others: readonly UserId[], isDirect: boolean): Promise<void> {
+    const { remoteInvites, log } = this.#deps;
+    const content = { membership: 'invite', ...(isDirect ? { is_direct: true } : {}) };
+    for (let start = 0; start < others.length; start += INVITES_AT_ONCE) {
+      const some = others.slice(start, start + INVITES_AT_ONCE);
+      await Promise.all(
+        some.map(async (target) => {
+          try {
+            await remoteInvites.send(live, { sender, target, content });
+          } catch (error) {
+            if (!(error instanceof MatrixError)) throw error;
+            log.info('An invite into a new room failed.', {
+              roomId: live.roomId,
+              userId: target,
+              reason: error.message,
+            });
+          }
+        }),
+      );
+    }
   }
 
   async #invites(sender: UserId, invitees: readonly UserId[], isDirect: boolean): Promise<Draft[]> {

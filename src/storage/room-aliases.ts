@@ -116,12 +116,13 @@ export async function listRoomsOfServer(
   return rows.map((row) => ({ roomId: row.room_id as RoomId, isJoined: row.is_joined === 1 }));
 }
 
-/** Whether a user is in at least one of the rooms. Served by the primary key of memberships. */
-export async function isInAnyRoom(db: Reader, userId: UserId, roomIds: readonly string[]): Promise<boolean> {
-  const row = await db.first<{ room_no: number }>(
-    sql`select rooms.room_no from rooms join memberships on memberships.room_no = rooms.room_no
-        where rooms.room_id ${anyOf(roomIds)} and memberships.user_id = ${userId}
-          and memberships.membership = 'join' limit 1`,
+/** Those of the rooms that a user of this server is in. Served by the primary keys of users and memberships. */
+export async function listRoomsWithLocalMembers(db: Reader, roomIds: readonly string[]): Promise<Set<string>> {
+  const rows = await db.all<{ room_id: string }>(
+    sql`select rooms.room_id from rooms
+        where rooms.room_id ${anyOf(roomIds)} and exists (
+          select 1 from memberships join users on users.user_id = memberships.user_id
+          where memberships.room_no = rooms.room_no and memberships.membership = 'join')`,
   );
-  return row !== undefined;
+  return new Set(rows.map((row) => row.room_id));
 }

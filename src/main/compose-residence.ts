@@ -1,0 +1,131 @@
+/** The wiring of rooms shared with other servers: what we tell them and take from them, and membership either way. */
+import type { Config } from '../config/config.ts';
+import type { SigningKey } from '../core/signing.ts';
+import type { RateLimiter } from '../http/limits.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Log } from '../kit/log.ts';
+import type { Random } from '../kit/random.ts';
+import type { EventStore } from '../rooms/event-store.ts';
+import type { RoomReader } from '../rooms/read.ts';
+import type { RoomFacts } from '../rooms/room-facts.ts';
+import { RoomGraph } from '../rooms/room-graph.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import type { ServerVisibility } from '../rooms/server-visibility.ts';
+import type { Snapshots } from '../rooms/snapshots.ts';
+import type { Accounts } from '../services/accounts.ts';
+import type { Membership } from '../services/membership.ts';
+import { PrejoinState } from '../services/prejoin-state.ts';
+import { ReceivedInvites } from '../services/received-invites.ts';
+import { RemoteInvites } from '../services/remote-invites.ts';
+import { RemoteMembership } from '../services/remote-membership.ts';
+import { ResidentDevices } from '../services/resident-devices.ts';
+import { ResidentHandshakes } from '../services/resident-handshakes.ts';
+import { ResidentHistory } from '../services/resident-history.ts';
+import { ResidentJoins } from '../services/resident-joins.ts';
+import { ResidentRooms } from '../services/resident-rooms.ts';
+import { ResidentSpaces } from '../services/resident-spaces.ts';
+import { ResidentState } from '../services/resident-state.ts';
+import { RestrictedJoins } from '../services/restricted-joins.ts';
+import { ThirdPartyInvites } from '../services/third-party-invites.ts';
+import type { Database } from '../storage/database.ts';
+import type { Stream } from '../stream/stream.ts';
+import type { Federation } from './compose-federation.ts';
+
+export type MembershipWithOthersDeps = {
+  readonly config: Config;
+  readonly db: Database;
+  /** The first one signs. */
+  readonly signingKeys: readonly [SigningKey, ...SigningKey[]];
+  readonly federation: Federation;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly rooms: Rooms;
+  readonly reader: RoomReader;
+  readonly events: EventStore;
+};
+
+/** What the membership of our users needs of other servers, and what they are told of our rooms before they join. */
+export type MembershipWithOthers = {
+  readonly elsewhere: RemoteMembership;
+  readonly restrictedJoins: RestrictedJoins;
+  readonly prejoinState: PrejoinState;
+  readonly remoteInvites: RemoteInvites;
+};
+
+/** Builds it. */
+export function composeMembershipWithOthers(deps: MembershipWithOthersDeps): MembershipWithOthers {
+  const { config, db, federation, log, rooms, reader, events } = deps;
+  const { client: remote, keyring: keys, eventChecks: checks } = federation;
+  const prejoinState = new PrejoinState({ events, config: config.rooms });
+  return {
+    elsewhere: new RemoteMembership({
+      ...deps,
+      remote,
+      checks,
+      serverName: config.server.serverName,
+      signingKey: deps.signingKeys[0],
+      config: config.rooms,
+      log: log.child('services.remote-membership'),
+    }),
+    restrictedJoins: new RestrictedJoins({ db, reader }),
+    prejoinState,
+    remoteInvites: new RemoteInvites({ rooms, reader, prejoinState, remote, keys }),
+  };
+}
+
+export type ResidenceDeps = {
+  readonly config: Config;
+  readonly db: Database;
+  readonly stream: Stream;
+  /** The first one signs. */
+  readonly signingKeys: readonly [SigningKey, ...SigningKey[]];
+  readonly federation: Federation;
+  readonly limiter: RateLimiter;
+  readonly log: Log;
+  readonly rooms: Rooms;
+  readonly reader: RoomReader;
+  readonly events: EventStore;
+  readonly snapshots: Snapshots;
+  readonly facts: RoomFacts;
+  readonly accounts: Accounts;
+  readonly membership: Membership;
+  readonly serverVisibility: ServerVisibility;
+  readonly restrictedJoins: RestrictedJoins;
+  readonly remoteInvites: RemoteInvites;
+};
+
+/** What the endpoints between servers use. */
+export type Residence = {
+  readonly residentDevices: ResidentDevices;
+  readonly residentHandshakes: ResidentHandshakes;
+  readonly residentHistory: ResidentHistory;
+  readonly residentJoins: ResidentJoins;
+  readonly residentRooms: ResidentRooms;
+  readonly residentSpaces: ResidentSpaces;
+  readonly residentState: ResidentState;
+  readonly receivedInvites: ReceivedInvites;
+  readonly thirdPartyInvites: ThirdPartyInvites;
+};
+
+/** Builds it. */
+export function composeResidence(deps: ResidenceDeps): Residence {
+  const { config, db, stream, signingKeys, federation, limiter: limits, log, rooms, reader, events, snapshots } = deps;
+  const { client: remote, eventChecks } = federation;
+  const graph = new RoomGraph({ db, events, snapshots });
+  const residentRooms = new ResidentRooms({ rooms, reader, events });
+  const { serverName } = config.server;
+  const shared = { ...deps, residentRooms, eventChecks, limits, serverName, signingKey: signingKeys[0] };
+  const residentHandshakes = new ResidentHandshakes(shared);
+  return {
+    residentDevices: new ResidentDevices({ stream }),
+    residentHandshakes,
+    residentHistory: new ResidentHistory({ residentRooms, graph, visibility: deps.serverVisibility }),
+    residentJoins: new ResidentJoins({ handshakes: residentHandshakes, graph, events }),
+    residentRooms,
+    residentSpaces: new ResidentSpaces({ db, facts: deps.facts }),
+    residentState: new ResidentState({ residentRooms, graph }),
+    receivedInvites: new ReceivedInvites({ ...shared, refusesAll: config.rooms.blockNonAdminInvites }),
+    thirdPartyInvites: new ThirdPartyInvites({ ...shared, remote, log: log.child('services.third-party-invites') }),
+  };
+}
