@@ -63,7 +63,10 @@ export class ReceivedInvites {
     const { roomId } = sent;
     const live = await rooms.find(roomId);
     const rules = rulesOf(sent.version ?? live?.rules.version ?? '1');
-    if (live !== null && live.rules !== rules) throw invalidParam(`The room is of version ${live.rules.version}.`);
+    // What invites told before is no more sure than what this one tells.
+    if (live !== null && live.snapshotNo !== null && live.rules !== rules) {
+      throw invalidParam(`The room is of version ${live.rules.version}.`);
+    }
     const { pdu, target } = this.#read(origin, rules, sent);
     checkSize(sent.roomState);
     if (live?.isServerJoined) {

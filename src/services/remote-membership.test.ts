@@ -434,6 +434,86 @@ forEachDatabase((database) => {
     assert.equal(errorOf(reply), '403 M_FORBIDDEN');
   });
 
+  /** The played server invites a user of ours. */
+  async function invites(room: PlayedRoom, user: TestUser): Promise<void> {
+    const { eventId, json } = room.add('m.room.member', user.userId, { membership: 'invite' });
+    const stripped = [...room.state.values()].filter(({ pdu }) => pdu.type !== 'm.room.member').map(({ json }) => json);
+    const path = `/_matrix/federation/v2/invite/${encodeURIComponent(room.roomId)}/${encodeURIComponent(eventId)}`;
+    const body = { event: json, room_version: room.version, invite_room_state: stripped };
+    const { event } = succeeded(await room.remote.signedRequest('PUT', path, body));
+    room.replaceLast(event);
+  }
+
+  test('an invite from another server is accepted through that server, whoever is named', async (t) => {
+    const { alice, room } = await scene(t, { joinRules: { join_rule: 'invite' } });
+    await invites(room, alice);
+    const seen = await alice.sync();
+
+    await joins(alice, room);
+
+    assert.ok(Object.hasOwn(seen.rooms.invite, room.roomId));
+    const { rooms } = await alice.sync(seen.next_batch);
+    assert.ok(Object.hasOwn(rooms.join, room.roomId));
+    assert.equal(rooms.invite?.[room.roomId], undefined);
+  });
+
+  test('an invite from another server is refused there, and here where that server is gone', async (t) => {
+    const { server, remote, alice, room } = await scene(t, { joinRules: { join_rule: 'invite' } });
+    const bob = await server.user('bob');
+    await invites(room, alice);
+    await invites(room, bob);
+    const [{ next_batch: since }, { next_batch: sinceOfBob }] = [await alice.sync(), await bob.sync()];
+
+    succeeded(await alice.post(roomPath({ id: room.roomId }, 'leave'), { reason: 'no time' }));
+    await remote.stop();
+    await bob.leave(room.roomId);
+
+    assert.deepEqual(room.received.at(-1)!['content'], { reason: 'no time', membership: 'leave' });
+    assert.equal(room.received.length, 1);
+    assert.ok(Object.hasOwn((await alice.sync(since)).rooms.leave, room.roomId));
+    assert.ok(Object.hasOwn((await bob.sync(sinceOfBob)).rooms.leave, room.roomId));
+    assert.equal((await alice.sync()).rooms?.invite?.[room.roomId], undefined);
+    assert.equal(errorOf(await alice.post(joinPath(room))), '502 M_UNKNOWN');
+  });
+
+  test('B1: a template for refusing an invite that is of something else is not signed, and the invite is gone all the same', async (t) => {
+    const { alice, room } = await scene(t, { joinRules: { join_rule: 'invite' } });
+    await invites(room, alice);
+    room.spoils.set('make_leave', (reply) => ({
+      json: { ...reply, event: room.template(alice.userId, 'join') },
+    }));
+
+    await alice.leave(room.roomId);
+
+    assert.deepEqual(room.received, []);
+    assert.equal((await alice.sync()).rooms?.invite?.[room.roomId], undefined);
+  });
+
+  test('A9: an invite that told a false version of the room keeps nobody out of it', async (t) => {
+    const { server, alice, room } = await scene(t);
+    const bob = await server.user('bob');
+    const liar = new PlayedRoom(await remoteServer(t, server, { name: 'liar.test' }), { version: '9' });
+    const sender = liar.remote.userId('mallory');
+    const { eventId, json } = liar.build(
+      'm.room.member',
+      alice.userId,
+      { membership: 'invite' },
+      { sender, roomId: room.roomId },
+    );
+    const path = `/_matrix/federation/v2/invite/${encodeURIComponent(room.roomId)}/${encodeURIComponent(eventId)}`;
+    succeeded(await liar.remote.signedRequest('PUT', path, { event: json, room_version: '9', invite_room_state: [] }));
+
+    const honest = room.add('m.room.member', bob.userId, { membership: 'invite' });
+    const honestPath = `/_matrix/federation/v2/invite/${encodeURIComponent(room.roomId)}/${encodeURIComponent(honest.eventId)}`;
+    const body = { event: honest.json, room_version: '11', invite_room_state: [] };
+    succeeded(await room.remote.signedRequest('PUT', honestPath, body));
+
+    await joins(alice, room, 'remote.test');
+
+    const create = succeeded(await alice.get(roomPath({ id: room.roomId }, 'state', 'm.room.create', '')));
+    assert.equal(create.room_version, '11');
+  });
+
   test('joins of rooms elsewhere have a limit of their own, and guests do not join them', async (t) => {
     const joinsRemote = { perSecond: 0.01, burstCount: 2 };
     const { server, alice, room } = await scene(

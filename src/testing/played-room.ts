@@ -77,6 +77,13 @@ export class PlayedRoom {
     return event;
   }
 
+  /** Puts the newest event in again, as another server signed it too. */
+  replaceLast(json: JsonObject): void {
+    const { eventId } = this.last;
+    this.last = { eventId, json, pdu: pduFromStored(this.rules, this.last.pdu.eventId, json) };
+    this.state.set(stateKeyTuple(this.last.pdu.type, this.last.pdu.stateKey!), this.last);
+  }
+
   /** An event that could come next, which the room does not take in. */
   build(
     type: string,
