@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import { serverNameOf, type UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import type { SigningKey } from '../core/signing.ts';
-import { type RateLimit, RateLimiter } from '../http/limits.ts';
+import { RateLimiter } from '../http/limits.ts';
 import type { RouterOptions } from '../http/router.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
@@ -22,6 +22,7 @@ import { RoomReader } from '../rooms/read.ts';
 import { Relations } from '../rooms/relations.ts';
 import { Retention } from '../rooms/retention.ts';
 import { RoomFacts } from '../rooms/room-facts.ts';
+import { RoomGraph } from '../rooms/room-graph.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import { ServerVisibility } from '../rooms/server-visibility.ts';
 import { Snapshots } from '../rooms/snapshots.ts';
@@ -87,8 +88,10 @@ import { UnreadCounts } from '../sync/unread-counts.ts';
 import { UserRoomsCache } from '../sync/user-rooms.ts';
 import { composeCaptcha } from './captcha.ts';
 import { composeEdus, composeFederationSender, type Federation } from './compose-federation.ts';
+import { composeFetching, composeInbound } from './compose-inbound.ts';
 import { composeMembershipWithOthers, composeResidence } from './compose-residence.ts';
 import { composeTimedJobs } from './compose-timed-jobs.ts';
+import { baseUrlOf, limitsOf, missingProofs, shortest } from './config-facts.ts';
 import { resourcesOf } from './endpoints.ts';
 import { httpLog } from './http-log.ts';
 import { readPolicies, termsOf } from './policies.ts';
@@ -305,7 +308,10 @@ export function compose(deps: ComposeDeps): Composed {
   });
   const relationChecks = new RelationChecks({ db, events });
   const roomEvents = new RoomEvents({ rooms, reader, membership, aliases, redactions, relationChecks });
-  const roomHistory = new RoomHistory({ db, rooms, reader, events, snapshots, views, stream });
+  const graph = new RoomGraph({ db, events, snapshots });
+  const fetching = composeFetching({ federation, rooms, events, graph, serverName, clock, log });
+  const { backfill } = fetching;
+  const roomHistory = new RoomHistory({ db, rooms, reader, events, snapshots, views, stream, backfill });
   const eventRelations = new EventRelations({ db, stream, events, reader, bundles, views, ignored });
   const presenceTracker = new PresenceTracker({
     db,
@@ -454,6 +460,7 @@ export function compose(deps: ComposeDeps): Composed {
     serverVisibility,
     ...withOthers,
   });
+  const inbound = composeInbound({ ...deps, fetching, rooms, events, graph, serverName, typing, receipts, presence });
 
   // What goes out
   const federationSender = composeFederationSender({ ...deps, events });
@@ -523,6 +530,7 @@ export function compose(deps: ComposeDeps): Composed {
       random,
     }),
     sync,
+    transactions: inbound.transactions,
     turn: new Turn({ config: config.turn, clock }),
     typing,
     userDirectory,
@@ -543,39 +551,11 @@ export function compose(deps: ComposeDeps): Composed {
     },
     async stop(): Promise<void> {
       await stopTimedJobs();
-      await stopEdus();
+      await fetching.stop();
+      await Promise.all([inbound.stop(), stopEdus()]);
       await Promise.all([searchIndex?.stop(), userDirectoryIndex?.stop(), federationSender.stop()]);
       await lastSeen.flush();
       await Promise.all([presenceTracker.stop(), captcha?.stop()]);
     },
   };
-}
-
-/** Where clients find us, with a slash at the end. */
-function baseUrlOf(config: Config): string {
-  const url = config.server.publicBaseUrl ?? `https://${config.server.serverName}/`;
-  return url.endsWith('/') ? url : `${url}/`;
-}
-
-/** The keys that ask new users for proofs which this server cannot check: registration must not be open without them. */
-function missingProofs({ registration }: Config): string[] {
-  const asked = {
-    enable_registration_captcha:
-      registration.isCaptchaEnabled && !(registration.recaptchaPublicKey && registration.recaptchaPrivateKey),
-    registrations_require_3pid: registration.requiredThreepids.length > 0,
-  };
-  return Object.entries(asked).flatMap(([key, isAsked]) => (isAsked ? [key] : []));
-}
-
-function shortest(a: number | null, b: number | null): number | null {
-  return a === null || b === null ? (a ?? b) : Math.min(a, b);
-}
-
-/** The limits by the names that endpoints and services use: those of the configuration's section. */
-function limitsOf(config: Config): Record<string, RateLimit> {
-  const limits: Record<string, RateLimit> = {};
-  for (const [name, limit] of Object.entries(config.rateLimits)) {
-    if (typeof limit === 'object' && limit !== null) limits[name] = limit;
-  }
-  return limits;
 }

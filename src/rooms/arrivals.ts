@@ -61,6 +61,7 @@ export async function appendArrivals(
 ): Promise<ArrivalVerdict[]> {
   const verdicts: ArrivalVerdict[] = [];
   const backfilled = arrivals.filter(({ kind }) => kind === 'backfilled');
+  if (arrivals.length > 1) await work.lookAhead(arrivals.map(({ pdu }) => pdu.eventId));
   const positions = await positionsFor(deps, work, backfilled, positionBackwards);
   for (const arrival of arrivals) {
     // Where everything is in memory nothing below waits: without a break a long batch would hold up all other rooms.

@@ -70,6 +70,8 @@ export class RoomWork {
   readonly #membershipChanges = new Map<StreamPosition, UserId>();
   readonly #events = new Map<number, StoredEvent>();
   readonly #noById = new Map<EventId, number>();
+  /** Events that the database was found not to have. */
+  readonly #absent = new Set<EventId>();
   /** Events that this batch gives children, or takes them from. */
   readonly #parents = new Set<EventId>();
   readonly #outgoing = new Set<StreamPosition>();
@@ -106,9 +108,15 @@ export class RoomWork {
     return eventNos.map((eventNo) => this.#events.get(eventNo) ?? loaded.get(eventNo)!);
   }
 
+  /** Looks up many events at once, so that a batch does not ask for them one by one. */
+  async lookAhead(eventIds: readonly EventId[]): Promise<void> {
+    const found = await this.#deps.events.findManyById(eventIds);
+    for (const eventId of eventIds) if (!found.has(eventId)) this.#absent.add(eventId);
+  }
+
   /** Those of the events that we have, by ID: those of this batch first. */
   async find(eventIds: readonly EventId[]): Promise<Map<EventId, StoredEvent>> {
-    const elsewhere = eventIds.filter((eventId) => !this.#noById.has(eventId));
+    const elsewhere = eventIds.filter((eventId) => !this.#noById.has(eventId) && !this.#absent.has(eventId));
     const found = elsewhere.length === 0 ? new Map() : await this.#deps.events.findManyById(elsewhere);
     for (const eventId of eventIds) {
       const eventNo = this.#noById.get(eventId);

@@ -9,7 +9,13 @@ import type { StoredEvent } from '../rooms/stored-event.ts';
 import { mayMarkThread } from '../rooms/threads.ts';
 import { findAccountData, upsertAccountData } from '../storage/account-data.ts';
 import type { Database } from '../storage/database.ts';
-import { listReceiptsOfUser, type ReceiptType, upsertReceipt } from '../storage/receipts.ts';
+import {
+  listReceiptsOfUser,
+  listReceiptsOfUsers,
+  type ReceiptRow,
+  type ReceiptType,
+  upsertReceipt,
+} from '../storage/receipts.ts';
 import type { Stream } from '../stream/stream.ts';
 
 export type ReceiptMark = {
@@ -21,10 +27,24 @@ export type ReceiptMark = {
   readonly threadId: string | null;
 };
 
-export class Receipts {
-  readonly #deps: { db: Database; stream: Stream; clock: Clock; rooms: Rooms; events: EventStore };
+/** A receipt that another server tells of. */
+export type ReceivedReceipt = Omit<ReceiptMark, 'type'> & {
+  /** When it says that the user read; null where it does not. */
+  readonly tsMs: number | null;
+};
 
-  constructor(deps: { db: Database; stream: Stream; clock: Clock; rooms: Rooms; events: EventStore }) {
+export type ReceiptsDeps = {
+  readonly db: Database;
+  readonly stream: Stream;
+  readonly clock: Clock;
+  readonly rooms: Rooms;
+  readonly events: EventStore;
+};
+
+export class Receipts {
+  readonly #deps: ReceiptsDeps;
+
+  constructor(deps: ReceiptsDeps) {
     this.#deps = deps;
   }
 
@@ -75,6 +95,55 @@ export class Receipts {
         position,
       }),
     ]);
+  }
+
+  /**
+   * Takes in public receipts that another server tells of its users in a room; gives how many are news. Those of users
+   * who are not in the room, for events that are not in it, and those that would go back are passed over (threat C14).
+   */
+  async receive(live: LiveRoom, receipts: readonly ReceivedReceipt[]): Promise<number> {
+    const { db, stream, clock, events } = this.#deps;
+    const { roomNo } = live;
+    const inRoom = receipts.filter(({ userId }) => live.membershipOf(userId) === 'join');
+    const found = await events.findManyById(inRoom.map(({ eventId }) => eventId));
+    const userIds = [...new Set(inRoom.map(({ userId }) => userId))];
+    const newest = new Map<string, Omit<ReceiptRow, 'position'>>();
+    const keyOf = (userId: UserId, threadId: string): string => `${userId}\0${threadId}`;
+    const reached = new Map<string, number>();
+    for (const { type, userId, threadId, eventPosition } of await listReceiptsOfUsers(db, roomNo, userIds)) {
+      if (type === 'm.read') reached.set(keyOf(userId, threadId), eventPosition);
+    }
+    const nowMs = clock.now();
+    for (const { userId, eventId, threadId: thread, tsMs } of inRoom) {
+      const event = found.get(eventId);
+      const threadId = thread ?? '';
+      const key = keyOf(userId, threadId);
+      if (event === undefined || event.row.roomNo !== roomNo || !event.isShown) continue;
+      if (event.position <= (reached.get(key) ?? Number.NEGATIVE_INFINITY)) continue;
+      reached.set(key, event.position);
+      const readMs = Math.min(tsMs ?? nowMs, nowMs);
+      newest.set(key, {
+        roomNo,
+        userId,
+        type: 'm.read',
+        threadId,
+        eventId,
+        eventPosition: event.position,
+        tsMs: readMs,
+      });
+    }
+    const rows = [...newest.values()].map((row) => ({ ...row, position: stream.issue() }));
+    if (rows.length === 0) return 0;
+    try {
+      await db.commit(rows.map(upsertReceipt));
+    } catch (error) {
+      for (const { position } of rows) stream.release(position);
+      throw error;
+    }
+    for (const { position, userId } of rows) {
+      stream.publish({ kind: 'receipt', position, roomNo, about: userId, users: live.joinedLocal });
+    }
+    return rows.length;
   }
 
   async #markFullyRead(live: LiveRoom, mark: ReceiptMark, event: StoredEvent): Promise<void> {

@@ -15,6 +15,7 @@ import { formatSyncToken, parseSyncToken } from '../rooms/sync-token.ts';
 import type { Database } from '../storage/database.ts';
 import { listEventsBackwards, listEventsForwards } from '../storage/events.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
+import type { Backfill } from './backfill.ts';
 
 export type RoomHistoryDeps = {
   readonly db: Database;
@@ -24,6 +25,7 @@ export type RoomHistoryDeps = {
   readonly snapshots: Snapshots;
   readonly views: ClientViews;
   readonly stream: Stream;
+  readonly backfill: Backfill;
 };
 
 export type MessagesAsk = {
@@ -31,6 +33,14 @@ export type MessagesAsk = {
   readonly from?: string;
   readonly to?: string;
   readonly limit?: number;
+  readonly filter: RoomEventFilter;
+};
+
+type PageAsk = {
+  readonly direction: 'b' | 'f';
+  readonly from: StreamPosition;
+  readonly to: StreamPosition | null;
+  readonly limit: number;
   readonly filter: RoomEventFilter;
 };
 
@@ -73,17 +83,25 @@ export class RoomHistory {
     return direction === 'b' ? this.#deps.stream.current : HISTORY_START;
   }
 
-  async #page(
-    { live, until }: Access,
-    userId: UserId,
-    ask: {
-      direction: 'b' | 'f';
-      from: StreamPosition;
-      to: StreamPosition | null;
-      limit: number;
-      filter: RoomEventFilter;
-    },
-  ): Promise<TimelinePage> {
+  /** A page; where it reaches back to what we lack, with what other servers tell of that before somebody tires. */
+  async #page(access: Access, userId: UserId, ask: PageAsk): Promise<TimelinePage> {
+    const page = await this.#pageAtHand(access, userId, ask);
+    if (ask.direction === 'f' || ask.limit === 0) return page;
+    const { live } = access;
+    const { backfill } = this.#deps;
+    // A page that begins right below an event lacks what is missing before that event.
+    const span = { upTo: ask.from + 1, downTo: ask.to ?? HISTORY_START };
+    // What lacks before the last event of a full page is the next page's.
+    const downTo = page.next === null ? span.downTo : (page.events.at(-1)?.position ?? page.next) + 1;
+    const isFuller = await backfill.fill(live, { ...span, downTo });
+    const whole = isFuller ? await this.#pageAtHand(access, userId, ask) : page;
+    if (whole.next !== null || !(await backfill.mayHaveMore(live, span))) return whole;
+    // It has not come yet, or not all of it: the next page begins behind the last event that is here.
+    const last = whole.events.at(-1);
+    return { ...whole, next: last === undefined ? ask.from : last.position - 1 };
+  }
+
+  async #pageAtHand({ live, until }: Access, userId: UserId, ask: PageAsk): Promise<TimelinePage> {
     const { direction, from, to, limit, filter } = ask;
     if (limit === 0 || filter.isNothing || !filter.allowsRoom(live.roomId)) return { events: [], next: null };
     // Whoever left reads up to the leaving, unless everybody may read on.

@@ -14,6 +14,7 @@ import { SCHEMA_8 } from './schema-8.ts';
 import { SCHEMA_9 } from './schema-9.ts';
 import { SCHEMA_10 } from './schema-10.ts';
 import { SCHEMA_11 } from './schema-11.ts';
+import { SCHEMA_12 } from './schema-12.ts';
 import { SCHEMA_13 } from './schema-13.ts';
 import { SCHEMA_15 } from './schema-15.ts';
 import { sql } from './sql.ts';
@@ -42,6 +43,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 9, compatibleFrom: 1, title: 'consent to policies', script: SCHEMA_9 },
   { version: 10, compatibleFrom: 1, title: 'servers that do not answer', script: SCHEMA_10 },
   { version: 11, compatibleFrom: 1, title: 'keys of other servers', script: SCHEMA_11 },
+  { version: 12, compatibleFrom: 1, title: 'what other servers push', script: SCHEMA_12 },
   { version: 13, compatibleFrom: 1, title: 'what other servers are told', script: SCHEMA_13 },
   { version: 15, compatibleFrom: 1, title: 'redacted events', script: SCHEMA_15 },
 ];

@@ -57,6 +57,18 @@ export async function listReceiptsOfUser(db: Reader, roomNo: number, userId: Use
   );
 }
 
+/** The receipts of some users in a room. */
+export async function listReceiptsOfUsers(
+  db: Reader,
+  roomNo: number,
+  userIds: readonly UserId[],
+): Promise<ReceiptRow[]> {
+  const rows = await db.all<Columns>(
+    sql`select * from receipts where room_no = ${roomNo} and user_id ${anyOf(userIds)}`,
+  );
+  return rows.map(toRow);
+}
+
 /** A room's receipts with `after < position <= upTo`, of everybody; private ones are the caller's to leave out. */
 export async function listReceipts(db: Reader, roomNo: number, after: number, upTo: number): Promise<ReceiptRow[]> {
   const rows = await db.all<Columns>(

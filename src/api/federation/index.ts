@@ -17,6 +17,7 @@ import { publicRoomsEndpoints } from './public-rooms.ts';
 import { queryEndpoints } from './query.ts';
 import { spaceHierarchyEndpoints } from './space-hierarchy.ts';
 import { thirdPartyInviteEndpoints } from './third-party-invite.ts';
+import { transactionEndpoints } from './transactions.ts';
 import { userDevicesEndpoints } from './user-devices.ts';
 import { versionEndpoints } from './version.ts';
 
@@ -39,6 +40,7 @@ const modules = [
   spaceHierarchyEndpoints,
   userDevicesEndpoints,
   thirdPartyInviteEndpoints,
+  transactionEndpoints,
   versionEndpoints,
 ] as const;
 
