@@ -21,8 +21,23 @@ export function isBuilt(built) {
   );
 }
 
+/**
+ * How V8 is told to be sparing: left alone it keeps two young generations of 64 MiB each once there was load. Only a
+ * command line can say so.
+ */
+const SPARING_FLAGS = ['--max-semi-space-size=16'];
+
+/** The environment for a sparing process: with one arena for each thread, malloc keeps what was freed in all of them. */
+const sparingEnv = () => ({ MALLOC_ARENA_MAX: '2', ...process.env });
+
+/** Whether a command is the server, which lives long and holds much; a subcommand is a word. */
+const isServer = (name, args) => name === 'myelin' && (args[0] ?? '-').startsWith('-');
+
 /** Runs the command `src/cli/<name>.ts` with the arguments of this process. */
 export async function launch(name) {
+  const args = process.argv.slice(2);
+  const isSparing = isServer(name, args);
+  const script = fileURLToPath(new URL(`./${name.replaceAll('-', '_')}.js`, import.meta.url));
   if (!isNewEnough) {
     let node;
     try {
@@ -31,11 +46,13 @@ export async function launch(name) {
       console.error(error.message);
       process.exit(1);
     }
-    become(node, [
-      fileURLToPath(new URL(`./${name.replaceAll('-', '_')}.js`, import.meta.url)),
-      ...process.argv.slice(2),
-    ]);
+    if (isSparing) become(node, [...SPARING_FLAGS, script, ...args], sparingEnv());
+    else become(node, [script, ...args]);
     return;
+  }
+  const isToldSo = SPARING_FLAGS.every((flag) => process.execArgv.includes(flag));
+  if (isSparing && !isToldSo && process.execve !== undefined) {
+    process.execve(process.execPath, [process.execPath, ...SPARING_FLAGS, script, ...args], sparingEnv());
   }
   const { enableCompileCache } = await import('node:module');
   // Not in the machine's common directory for temporary files, where others could plant code for us to run.
@@ -44,5 +61,5 @@ export async function launch(name) {
   if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= dirname(directory);
   const built = join(root, 'dist', `${name}.js`);
   const { main } = await import(pathToFileURL(isBuilt(built) ? built : join(root, 'src', 'cli', `${name}.ts`)).href);
-  await main(process.argv.slice(2));
+  await main(args);
 }
