@@ -319,7 +319,11 @@ forEachDatabase((database) => {
 
     const sending = played.send([last, quick]);
     await arrived;
-    assert.deepEqual(await saidIn(alice, { id: other.id }), ['quick']);
+    let saidElsewhere: string[] = [];
+    for (let asked = 0; asked < 500 && saidElsewhere.length === 0; asked++) {
+      saidElsewhere = await saidIn(alice, { id: other.id });
+    }
+    assert.deepEqual(saidElsewhere, ['quick']);
     clock.advance(11_000);
     const results = await sending;
     isHeld = false;
