@@ -9,6 +9,7 @@ import type { Log } from '../kit/log.ts';
 import type { Metrics } from '../kit/metrics.ts';
 import type { Random } from '../kit/random.ts';
 import { StoredBackOff } from '../remote/back-off.ts';
+import type { Dialer } from '../remote/dialer.ts';
 import type { Discovery } from '../remote/discovery.ts';
 import { EventChecks } from '../remote/event-checks.ts';
 import { FederationClient } from '../remote/federation-client.ts';
@@ -38,8 +39,12 @@ export type FederationDeps = {
   readonly network: NetworkOverrides;
 };
 
-/** What takes the place of the real network, for tests. */
-export type NetworkOverrides = { readonly discovery?: Discovery };
+/** What takes the place of the real network, and of the threads, for tests. */
+export type NetworkOverrides = {
+  readonly discovery?: Discovery;
+  readonly dialer?: Pick<Dialer, 'request' | 'close'>;
+  readonly eventCheckThreads?: Pick<EventCheckThreads, 'check' | 'stop'>;
+};
 
 /** What the rest of the server uses to speak with others. */
 export type Federation = Keys & {
@@ -59,7 +64,8 @@ export async function composeFederation(deps: FederationDeps): Promise<Federatio
   const { config, db, signingKeys, clock, random, log, network } = deps;
   const { serverName } = config.server;
   const { federation } = config;
-  const { dialer, discovery } = reachOf(config, clock, random);
+  const reach = reachOf(config, clock, random);
+  const { dialer = reach.dialer, discovery = reach.discovery } = network;
   const mayFederateWith = domainRule(federation.domainWhitelist);
   if (federation.httpProxy !== null || federation.httpsProxy !== null) {
     log.warn('http_proxy and https_proxy are not used yet: other servers are called directly.');
@@ -80,7 +86,7 @@ export async function composeFederation(deps: FederationDeps): Promise<Federatio
     serverName,
     signingKey: signingKeys[0],
     dialer,
-    discovery: network.discovery ?? discovery,
+    discovery,
     backOff,
     mayFederateWith,
     clock,
@@ -94,7 +100,7 @@ export async function composeFederation(deps: FederationDeps): Promise<Federatio
     mayFederate: mayFederateWith,
     onRequest: (origin) => backOff.isThere(origin),
   });
-  const threads = new EventCheckThreads({ clock });
+  const threads = network.eventCheckThreads ?? new EventCheckThreads({ clock });
   const eventChecks = new EventChecks({ keys: keyring, threads });
   return {
     client,

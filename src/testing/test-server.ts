@@ -149,7 +149,7 @@ export async function testServer(t: Pick<TestContext, 'after'>, options: TestSer
   const signingKeyText = options.signingKeyText ?? `${formatSigningKey('a_test', seededRandom(seed).bytes(32))}\n`;
   writeFileSync(signingKeyPath, signingKeyText);
   const database = (await options.database?.make(t)) ?? { engine: 'sqlite', path: join(directory, 'homeserver.db') };
-  const config = configFor(options, { database, signingKeyPath, mediaPath: join(directory, 'media') });
+  const config = testConfig(options, { database, signingKeyPath, mediaPath: join(directory, 'media') });
   const server = new TestServer(config, options.clock ?? systemClock(), options);
   t.after(async () => {
     await server.stop();
@@ -159,7 +159,8 @@ export async function testServer(t: Pick<TestContext, 'after'>, options: TestSer
   return server;
 }
 
-function configFor(
+/** The configuration of a server under test: of everything the default, but for what a test cannot do without. */
+export function testConfig(
   options: TestServerOptions,
   places: { database: DatabaseConfig; signingKeyPath: string; mediaPath: string },
 ): Config {
