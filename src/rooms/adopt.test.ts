@@ -75,6 +75,23 @@ forEachDatabase((database) => {
     });
   }
 
+  test('history from before a join that is pushed later is taken in, and no tip of the graph', async (t) => {
+    const { far, near, roomId, farLive } = await scene(t);
+    const join = await near.rooms.adopt(await answerTo(far, farLive, dora));
+    const { events } = await far.reader.newest(farLive, 0, far.stream.current, 100);
+    const older = events.filter(({ eventId }) => eventId !== join.eventId).sort((a, b) => a.eventNo - b.eventNo);
+
+    const verdicts = await near.rooms.append(
+      roomId,
+      older.map(({ pdu }) => ({ pdu, kind: 'live' })),
+    );
+
+    assert.equal(older[0]?.pdu.type, 'm.room.create');
+    assert.deepEqual(new Set(verdicts.map(({ standing }) => standing)), new Set(['ok']));
+    assert.deepEqual([...(await near.rooms.get(roomId)).extremities.keys()], [join.eventId]);
+    assert.deepEqual(await stateOf(near, roomId), await stateOf(far, roomId));
+  });
+
   test('a join that the told state forbids is refused, and nothing of the room is kept', async (t) => {
     const { far, near, roomId, farLive } = await scene(t);
     const adoption = await answerTo(far, farLive, dora, false);

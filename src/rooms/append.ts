@@ -219,6 +219,8 @@ type Placing = {
   readonly snapshotBefore: number | null;
   /** True where the event becomes a tip of the graph. */
   readonly moves: boolean;
+  /** True where another event stands on it already: it comes late, and is no tip, but those below it are none any more. */
+  readonly isFollowed?: boolean;
   readonly standing: Standing;
   readonly reason: string | null;
   readonly sentAs?: string | null;
@@ -266,7 +268,7 @@ export async function placeEvent(deps: AppendDeps, work: RoomWork, pdu: Pdu, pla
   work.noteHoles(event, placing.missingPrevEvents ?? NONE);
   if (placing.goesOut === true && placing.standing === 'ok') work.tell(event);
   if (placing.standing === 'ok') await applyRedactions(deps, work, event);
-  if (placing.moves) await moveRoom(deps, work, event, keyNo, placing.snapshotBefore);
+  if (placing.moves) await moveRoom(deps, work, event, keyNo, placing);
   return event;
 }
 
@@ -276,12 +278,12 @@ async function moveRoom(
   work: RoomWork,
   event: StoredEvent,
   keyNo: number | null,
-  snapshotBefore: number | null,
+  { snapshotBefore, isFollowed = false }: Placing,
 ): Promise<void> {
   const { live } = work;
   const before = live.snapshotNo;
-  work.moveExtremities(event);
-  if (live.extremities.size === 1 && snapshotBefore === before) {
+  work.moveExtremities(event, isFollowed);
+  if (live.extremities.size === 1 && live.extremities.has(event.eventId) && snapshotBefore === before) {
     live.snapshotNo = event.row.snapshotNo;
     if (keyNo !== null) await work.setCurrent(keyNo, event.eventNo, event.position);
     return;

@@ -11,7 +11,7 @@ import type { RoomRules } from '../core/room-versions.ts';
 import { reject, type Verdict } from '../core/verdict.ts';
 import { nextTurn } from '../kit/next-turn.ts';
 import type { Standing } from '../storage/events.ts';
-import { findHole } from '../storage/room-graph.ts';
+import { findHole, isFollowed } from '../storage/room-graph.ts';
 import { type AppendDeps, lookupAt, lookupIn, placeEvent } from './append.ts';
 import { resolveSnapshots } from './resolve-state.ts';
 import type { RoomWork } from './room-work.ts';
@@ -174,6 +174,8 @@ async function appendArrival(
     known,
     snapshotBefore,
     moves: arrival.kind === 'live' && standing === 'ok',
+    // Else the state before a join, say, would be resolved with what came of it, as if they were apart.
+    isFollowed: live.missingPrevEvents.has(eventId) && (await isFollowed(deps.db, live.roomNo, eventId)),
     standing,
     reason,
     missingPrevEvents,
@@ -212,7 +214,9 @@ async function judgeAlone(
   if (!verdict.allowed) return verdict;
   // The auth rules alone would let in a second create event that names no prev events (threat B4), and leave the state
   // before any other one open.
-  if (pdu.type === 'm.room.create' && create !== null) return reject('the room is created already');
+  if (pdu.type === 'm.room.create' && create !== null && create.eventId !== pdu.eventId) {
+    return reject('the room is created already');
+  }
   if (pdu.type !== 'm.room.create' && pdu.prevEvents.length === 0) return reject('it follows no event');
   return checkAuth(rules, pdu, lookupIn(create === null ? authEvents : [create, ...authEvents]), options);
 }

@@ -245,8 +245,8 @@ export class RoomWork {
     if (event.row.position !== null) this.placed.push(event);
   }
 
-  /** Puts an event at the tips of the room's graph in place of those it follows. */
-  moveExtremities(event: StoredEvent): void {
+  /** Puts an event at the tips of the room's graph in place of those it follows; one that others follow only ends those. */
+  moveExtremities(event: StoredEvent, isFollowed = false): void {
     const { live } = this;
     const replacedNos: number[] = [];
     for (const prevId of event.pdu.prevEvents) {
@@ -254,6 +254,10 @@ export class RoomWork {
       if (extremity === undefined) continue;
       live.extremities.delete(prevId);
       replacedNos.push(extremity.eventNo);
+    }
+    if (isFollowed && live.extremities.size > 0) {
+      this.statements.push(...replacedNos.map((replacedNo) => deleteForwardExtremity(live.roomNo, replacedNo)));
+      return;
     }
     const { eventNo, depth, snapshotNo } = event.row;
     live.extremities.set(event.eventId, { eventNo, depth, snapshotNo });

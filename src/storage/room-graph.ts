@@ -14,6 +14,15 @@ export function deleteBackwardExtremities(roomNo: number, prevId: EventId): Stat
   return sql`delete from backward_extremities where room_no = ${roomNo} and prev_id = ${prevId}`;
 }
 
+/** Whether an accepted event, which has its place, names an event as prev event that had none until now. */
+export async function isFollowed(db: Reader, roomNo: number, prevId: EventId): Promise<boolean> {
+  const row = await db.first(
+    sql`select 1 as found from backward_extremities join events using (event_no)
+        where backward_extremities.room_no = ${roomNo} and prev_id = ${prevId} and standing = 0 limit 1`,
+  );
+  return row !== undefined;
+}
+
 /** Prev events that have no place in a room's graph. */
 export async function listMissingPrevEvents(db: Reader, roomNo: number): Promise<EventId[]> {
   const rows = await db.all<{ prev_id: string }>(
