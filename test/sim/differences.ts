@@ -1,7 +1,12 @@
 /** What servers that share a room must hold alike, and where they do not. */
 
 /** An event's row: whether it was taken in, and its place in the room's history. */
-export type HeldEvent = { readonly standing: number; readonly position: number | null; readonly reason: string | null };
+export type HeldEvent = {
+  readonly standing: number;
+  readonly position: number | null;
+  readonly reason: string | null;
+  readonly json: string;
+};
 
 /** What one server holds of the room. */
 export type Held = {
@@ -11,6 +16,7 @@ export type Held = {
   readonly events: ReadonlyMap<string, HeldEvent>;
 };
 
+const OK = 0;
 const REJECTED = 1;
 const DIFFERENCES_MAX = 30;
 
@@ -26,8 +32,12 @@ export function listDifferences(
   }
   for (const eventId of union(held.map(({ events }) => events))) {
     const values = held.map(({ server, events }) => [server, standingOf(events.get(eventId))] as const);
-    if (new Set(values.map(([, value]) => value.split(':')[0])).size > 1)
-      differences.push(`event ${eventId}: ${tell(values)}`);
+    // What one turned down and the others never got is in nobody's room.
+    const isInRoom = held.some(({ events }) => events.get(eventId)?.standing === OK);
+    if (!isInRoom || values.every(([, value]) => value === 'accepted')) continue;
+    const { json } = held.flatMap(({ events }) => events.get(eventId) ?? [])[0]!;
+    const { type, sender, depth } = JSON.parse(json);
+    differences.push(`event ${eventId} (${type} of ${sender} at depth ${depth}): ${tell(values)}`);
   }
   for (const { eventId, what } of acknowledged) {
     for (const { server, events } of held) {

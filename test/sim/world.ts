@@ -136,7 +136,7 @@ class World {
 
   #eventsAt({ disk }: SimServer): Map<string, HeldEvent> {
     const rows = disk.read<HeldEvent & { event_id: string }>(
-      'select event_id, standing, position, reason from events join rooms using (room_no) where room_id = ?',
+      'select event_id, standing, position, reason, json from events join rooms using (room_no) where room_id = ?',
       this.#roomId,
     );
     return new Map(rows.filter(({ event_id }) => !this.#earlier.has(event_id)).map((row) => [row.event_id, row]));
@@ -258,7 +258,9 @@ class World {
     if (reply !== null && reply.status >= 500 && reply.status !== 502 && reply.status !== 504) {
       this.problems.push(`${said}: ${reply.status} ${JSON.stringify(reply.body)}`);
     }
-    if (reply?.status === 200 && typeof eventId === 'string') this.#acknowledged.push({ eventId, what: said });
+    // What changes nothing is answered with the event that is there.
+    if (reply?.status === 200 && typeof eventId === 'string' && !this.#earlier.has(eventId))
+      this.#acknowledged.push({ eventId, what: said });
     return reply;
   }
 
