@@ -273,12 +273,12 @@ export async function placeEvent(deps: AppendDeps, work: RoomWork, pdu: Pdu, pla
 }
 
 /** Makes the event a tip of the graph and the state after all tips the current state. */
-async function moveRoom(
+export async function moveRoom(
   deps: AppendDeps,
   work: RoomWork,
   event: StoredEvent,
   keyNo: number | null,
-  { snapshotBefore, isFollowed = false }: Placing,
+  { snapshotBefore, isFollowed = false }: Pick<Placing, 'snapshotBefore' | 'isFollowed'>,
 ): Promise<void> {
   const { live } = work;
   const before = live.snapshotNo;

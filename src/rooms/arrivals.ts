@@ -12,7 +12,7 @@ import { reject, type Verdict } from '../core/verdict.ts';
 import { nextTurn } from '../kit/next-turn.ts';
 import type { Standing } from '../storage/events.ts';
 import { findHole, isFollowed } from '../storage/room-graph.ts';
-import { type AppendDeps, lookupAt, lookupIn, placeEvent } from './append.ts';
+import { type AppendDeps, lookupAt, lookupIn, moveRoom, placeEvent } from './append.ts';
 import { resolveSnapshots } from './resolve-state.ts';
 import type { RoomWork } from './room-work.ts';
 import { StoredEvent } from './stored-event.ts';
@@ -63,13 +63,26 @@ export async function appendArrivals(
   const backfilled = arrivals.filter(({ kind }) => kind === 'backfilled');
   if (arrivals.length > 1) await work.lookAhead(arrivals.map(({ pdu }) => pdu.eventId));
   const positions = await positionsFor(deps, work, backfilled, positionBackwards);
+  const toCome: ToCome = {
+    followed: new Set(arrivals.flatMap(({ kind, pdu }) => (kind === 'live' ? pdu.prevEvents : []))),
+    waiting: new Map(),
+  };
   for (const arrival of arrivals) {
     // Where everything is in memory nothing below waits: without a break a long batch would hold up all other rooms.
     if (verdicts.length > 0) await nextTurn();
-    verdicts.push(await appendArrival(deps, work, arrival, () => positions.shift()!));
+    verdicts.push(await appendArrival(deps, work, arrival, () => positions.shift()!, toCome));
   }
+  // What was to follow them was turned down.
+  for (const event of toCome.waiting.values()) await moveRoom(deps, work, event, null, { snapshotBefore: null });
   return verdicts;
 }
+
+/**
+ * Of a batch: what its events name as prev events, and those of them that wait for such a follower to become the tip in
+ * their place. Old history that comes with a new event must never be a tip for a moment: what follows it would be judged
+ * by a current state in which the room is half as old.
+ */
+type ToCome = { readonly followed: ReadonlySet<EventId>; readonly waiting: Map<EventId, StoredEvent> };
 
 /**
  * Places for older history, in the order of the graph: in the hole that it fills, where the log has room there (it leaves
@@ -97,6 +110,7 @@ async function appendArrival(
   work: RoomWork,
   arrival: Arrival,
   positionBackwards: () => number,
+  toCome: ToCome,
 ): Promise<ArrivalVerdict> {
   const { live } = work;
   const { eventId } = arrival.pdu;
@@ -168,12 +182,15 @@ async function appendArrival(
   const isBehindHole = arrival.kind === 'live' && missingPrevEvents.length > 0;
   if (isBehindHole) await work.leaveRoomInLog();
   const position = arrival.kind === 'live' ? work.issue() : positionBackwards();
-  await placeEvent(deps, work, pdu, {
+  const isTaken = arrival.kind === 'live' && standing === 'ok';
+  const waits =
+    toCome.followed.has(eventId) && live.extremities.size > 0 && !pdu.prevEvents.some((id) => live.extremities.has(id));
+  const event = await placeEvent(deps, work, pdu, {
     position,
     text: JSON.stringify(pdu.json),
     known,
     snapshotBefore,
-    moves: arrival.kind === 'live' && standing === 'ok',
+    moves: isTaken && !waits,
     // Else the state before a join, say, would be resolved with what came of it, as if they were apart.
     isFollowed: live.missingPrevEvents.has(eventId) && (await isFollowed(deps.db, live.roomNo, eventId)),
     standing,
@@ -181,6 +198,10 @@ async function appendArrival(
     missingPrevEvents,
     goesOut: arrival.isForUsToTell ?? false,
   });
+  if (isTaken) {
+    for (const prevId of pdu.prevEvents) toCome.waiting.delete(prevId);
+    if (waits) toCome.waiting.set(eventId, event);
+  }
   return { eventId, standing, reason, isKnown: false, missing: [] };
 }
 

@@ -7,7 +7,7 @@ import { makePlan } from './plan.ts';
 import { diskRoot, SimDisks } from './sim-disk.ts';
 import { runPlan } from './world.ts';
 
-const SEEDS = [1, 3, 7, 16, 25, 29];
+const SEEDS = [1, 3, 16, 29, 30, 118];
 
 test('after partitions, lost replies and crashes all servers of a room hold the same', async (t) => {
   const directory = mkdtempSync(join(diskRoot(), 'myelin-sim-'));
