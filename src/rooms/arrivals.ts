@@ -67,10 +67,19 @@ export async function appendArrivals(
     followed: new Set(arrivals.flatMap(({ kind, pdu }) => (kind === 'live' ? pdu.prevEvents : []))),
     waiting: new Map(),
   };
+  const refused = new Set<EventId>();
   for (const arrival of arrivals) {
     // Where everything is in memory nothing below waits: without a break a long batch would hold up all other rooms.
     if (verdicts.length > 0) await nextTurn();
-    verdicts.push(await appendArrival(deps, work, arrival, () => positions.shift()!, toCome));
+    const { eventId, authEvents } = arrival.pdu;
+    const missing = authEvents.filter((authId) => refused.has(authId));
+    // What is not judged now may be judged later, with all that it stands on: to reject it would be for good.
+    const verdict =
+      missing.length > 0
+        ? refusal(eventId, 'refused', 'an auth event of it was refused', missing)
+        : await appendArrival(deps, work, arrival, () => positions.shift()!, toCome);
+    if (verdict.standing === 'refused') refused.add(eventId);
+    verdicts.push(verdict);
   }
   // What was to follow them was turned down.
   for (const event of toCome.waiting.values()) await moveRoom(deps, work, event, null, { snapshotBefore: null });
@@ -105,6 +114,15 @@ async function positionsFor(
   return backfilled.map((_, index) => hole.above - backfilled.length + index);
 }
 
+function refusal(
+  eventId: EventId,
+  standing: 'rejected' | 'refused',
+  reason: string,
+  missing: readonly EventId[],
+): ArrivalVerdict {
+  return { eventId, standing, reason, isKnown: false, missing };
+}
+
 async function appendArrival(
   deps: AppendDeps,
   work: RoomWork,
@@ -114,13 +132,8 @@ async function appendArrival(
 ): Promise<ArrivalVerdict> {
   const { live } = work;
   const { eventId } = arrival.pdu;
-  const refuse = (standing: 'rejected' | 'refused', reason: string, missing: readonly EventId[] = []) => ({
-    eventId,
-    standing,
-    reason,
-    isKnown: false,
-    missing,
-  });
+  const refuse = (standing: 'rejected' | 'refused', reason: string, missing: readonly EventId[] = []) =>
+    refusal(eventId, standing, reason, missing);
   // 1. know
   let known = (await work.find([eventId])).get(eventId) ?? null;
   if (await isOfAnotherRoom(work, arrival, known)) {
