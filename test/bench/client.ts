@@ -114,6 +114,29 @@ export class BenchUser {
     return { end: typeof end === 'string' ? end : null, eventIds: chunk.map((event) => String(event['event_id'])) };
   }
 
+  /** Answers in a thread. */
+  async reply(roomId: string, rootId: string): Promise<void> {
+    const path = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/b${this.#txnCount++}`;
+    const relation = { rel_type: 'm.thread', event_id: rootId, is_falling_back: true };
+    const body = 'About as long as what people answer to each other.';
+    await this.raw('PUT', path, { msgtype: 'm.text', body, 'm.relates_to': relation });
+  }
+
+  /** One page of a thread, the newest first; `next` is null where it begins. */
+  async thread(roomId: string, rootId: string, from: string | null, limit: number): Promise<{ next: string | null }> {
+    const query = new URLSearchParams({ limit: String(limit), ...(from === null ? {} : { from }) });
+    const room = `/_matrix/client/v1/rooms/${encodeURIComponent(roomId)}`;
+    const path = `${room}/relations/${encodeURIComponent(rootId)}/m.thread?${query}`;
+    // Every answer of the client-server API is an object.
+    const next = (JSON.parse(await this.#connection.text('GET', path, this.#token)) as Json)['next_batch'];
+    return { next: typeof next === 'string' ? next : null };
+  }
+
+  /** All member events of a room. */
+  async members(roomId: string): Promise<void> {
+    await this.raw('GET', `/rooms/${encodeURIComponent(roomId)}/members`);
+  }
+
   /** Searches all rooms for a word, as clients do: the newest first, each with what was said around it. */
   async search(term: string): Promise<void> {
     const context = { before_limit: 1, after_limit: 1, include_profile: true };

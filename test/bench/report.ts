@@ -77,28 +77,32 @@ export function textTable(measured: Measured, database: DatabaseKind): string {
   return [...table, '', `${lines.filter(({ met }) => met).length} of ${lines.length} met (${database})`].join('\n');
 }
 
-/** The same for a page of the docs, beside the figures of other servers. */
-export function markdownTable(measured: Measured, database: DatabaseKind): string {
-  const rows = linesOf(measured, database).map(
-    ({ title, aim, figure, p50, p95, met, ours }) =>
+/** The same for a page of the docs, beside the figures of other servers; rows that were not measured stay as they were. */
+function markdownTable(measured: Measured, database: DatabaseKind, before: string): string {
+  const rows = new Map(
+    linesOf(measured, database).map(({ title, aim, figure, p50, p95, met, ours }) => [
+      title,
       `| ${[title, aim, figure, p50, p95, met ? 'met' : '**missed**', ...ours.others].join(' | ')} |`,
+    ]),
   );
+  const kept = new Map(before.split('\n').map((line) => [line.split(' | ', 1)[0]?.slice(2), line]));
   return [
     '| operation | aim | Myelin | p50 | p95 | | Synapse | Dendrite | Tuwunel |',
     '|---|---|---:|---:|---:|---|---:|---:|---:|',
-    ...rows,
+    ...Object.values(AIMS).flatMap(({ title }) => rows.get(title) ?? kept.get(title) ?? []),
   ].join('\n');
 }
 
 /**
- * Puts a table between the markers of its database in a page, and leaves the rest as it is.
+ * Puts what was measured into the table between the markers of its database in a page, and leaves the rest as it is.
  *
  * @throws Error where the page lacks the markers
  */
-export function writeTable(page: URL, table: string, database: DatabaseKind): void {
+export function writeTable(page: URL, measured: Measured, database: DatabaseKind): void {
   const [begin, end] = [`<!-- bench:${database} -->`, `<!-- /bench:${database} -->`];
   const text = readFileSync(page, 'utf8');
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
   if (from < 0 || to < from) throw new Error(`${page.pathname} has no markers ${begin} … ${end}`);
+  const table = markdownTable(measured, database, text.slice(from + begin.length, to).trim());
   writeFileSync(page, `${text.slice(0, from + begin.length)}\n${table}\n${text.slice(to)}`);
 }

@@ -267,6 +267,42 @@ const history: Row = {
   },
 };
 
+const members: Row = {
+  name: 'members',
+  async run(scene) {
+    const users = await scene.newUsers(scaled(BIG_ROOM, scene));
+    const roomId = await roomOf(users);
+    const list = (_: number, index: number): Promise<void> => users[index % users.length]!.members(roomId);
+    const work = { workers: 1, ops: scaled(200, scene), limitMs: limitMs(8, scene), op: list };
+    scene.note('members', await scene.meter.measure(work));
+  },
+};
+
+const REPLIES = 1000;
+const THREAD_PAGE = 50;
+
+const thread: Row = {
+  name: 'thread',
+  async run(scene) {
+    const users = await scene.newUsers(10);
+    const roomId = await roomOf(users);
+    const reader = users[0]!;
+    const rootId = await reader.say(roomId);
+    for (const index of range(scaled(REPLIES, scene))) await users[index % users.length]!.reply(roomId, rootId);
+    const starts: (string | null)[] = [];
+    for (let from: string | null = null; starts.length < REPLIES / THREAD_PAGE; ) {
+      const { next } = await reader.thread(roomId, rootId, from, THREAD_PAGE);
+      starts.push(from);
+      if (next === null) break;
+      from = next;
+    }
+    const page = (_: number, index: number): Promise<unknown> =>
+      reader.thread(roomId, rootId, starts[index % starts.length]!, THREAD_PAGE);
+    const work = { workers: 1, ops: scaled(500, scene), limitMs: limitMs(8, scene), op: page };
+    scene.note('relations', await scene.meter.measure(work));
+  },
+};
+
 const SEARCHED = 100_000;
 const USERS_SEARCHED = 1000;
 
@@ -312,7 +348,9 @@ export const ROWS: readonly Row[] = [
     createRoom,
     joinSmall,
     bigRoom,
+    members,
     history,
+    thread,
     searching,
     publicRooms,
     hierarchy,

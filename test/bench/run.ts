@@ -12,7 +12,7 @@ import { BenchUser, Connection } from './client.ts';
 import { postgresBytes, sqliteDirectoryBytes } from './disk.ts';
 import { type Figure, Meter, quantile } from './meter.ts';
 import { pssBytesOf } from './process-tree.ts';
-import { type DatabaseKind, markdownTable, textTable, writeTable } from './report.ts';
+import { type DatabaseKind, textTable, writeTable } from './report.ts';
 import { ROWS } from './rows.ts';
 import { inParallel, type Scene } from './scene.ts';
 
@@ -24,7 +24,7 @@ const USAGE = `node test/bench/run.ts [options]
   --database KIND      sqlite (default) or postgres, for our own server
   --only NAMES         some rows only: ${ROWS.map(({ name }) => name).join(',')}
   --quick              a rough figure in little time
-  --write              put the table into docs/performance.md`;
+  --write              put what was measured into docs/performance.md`;
 
 const MEGABYTE = 1_000_000;
 const QUICK_SCALE = 0.12;
@@ -151,22 +151,24 @@ async function main(): Promise<void> {
 
   try {
     await meter.untilIdle();
-    if (given.url === undefined) measured.set('pss-start', pssBytesOf(target.mainPid) / MEGABYTE);
+    // What the whole run leaves behind says nothing of a part of it.
+    const isWhole = only === undefined;
+    if (given.url === undefined && isWhole) measured.set('pss-start', pssBytesOf(target.mainPid) / MEGABYTE);
     for (const row of rows) {
       const startMs = performance.now();
       await row.run(scene);
       console.error(`${row.name}: ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
     }
     await meter.untilIdle();
-    measured.set('pss-end', pssBytesOf(target.mainPid) / MEGABYTE);
+    if (isWhole) measured.set('pss-end', pssBytesOf(target.mainPid) / MEGABYTE);
     await connection.close();
-    const ready = await target.readyAgain();
+    const ready = isWhole ? await target.readyAgain() : null;
     if (ready !== null) measured.set('ready', ready);
   } finally {
     await target.remove();
   }
   console.log(textTable(measured, database));
-  if (given.write) writeTable(PAGE, markdownTable(measured, database), database);
+  if (given.write) writeTable(PAGE, measured, database);
 }
 
 await main();

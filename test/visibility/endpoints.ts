@@ -119,6 +119,12 @@ export const QUESTIONS: readonly Question[] = [
     tells: 'none',
   },
   {
+    name: 'notifications',
+    ask: (user) => user.get('/v3/notifications', { limit: 500 }),
+    statuses: always,
+    tells: 'none',
+  },
+  {
     name: 'timestamp_to_event',
     ask: (user, { room }) =>
       user.get(`/v1/rooms/${encodeURIComponent(room.id)}/timestamp_to_event`, { ts: 0, dir: 'f' }),
