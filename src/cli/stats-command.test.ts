@@ -36,6 +36,9 @@ test('myelin stats show tells what the database holds, for people and as JSON, w
     events: 0,
     stateEvents: 0,
     forwardExtremities: 0,
+    outgoingEvents: 0,
+    laggingServers: 0,
+    failingServers: 0,
     manyTips: [],
   });
 });
