@@ -10,7 +10,8 @@ const options = workerData as WriterOptions;
 const port = parentPort!;
 const db = new Sqlite(options.path);
 // Before all else: a file that is there already stays as it was made.
-db.pragma('auto_vacuum = incremental');
+// Only a new file can be given it, and saying it again writes.
+if (db.pragma('page_count', { simple: true }) === 0) db.pragma('auto_vacuum = incremental');
 db.pragma('journal_mode = WAL');
 db.pragma(`synchronous = ${options.synchronous}`);
 db.pragma('foreign_keys = ON');
