@@ -56,6 +56,7 @@ import { RegistrationTokens } from '../services/registration-tokens.ts';
 import { RelationChecks } from '../services/relation-checks.ts';
 import { RemoteDirectory } from '../services/remote-directory.ts';
 import { RemoteProfiles } from '../services/remote-profiles.ts';
+import { RemoteSpaces } from '../services/remote-spaces.ts';
 import { Reports } from '../services/reports.ts';
 import { RoomCreation } from '../services/room-creation.ts';
 import { RoomDirectory } from '../services/room-directory.ts';
@@ -287,7 +288,8 @@ export function compose(deps: ComposeDeps): Composed {
     onJoined,
     log: log.child('services.room-creation'),
   });
-  const roomSummaries = new RoomSummaries({ db, facts, membership });
+  const remoteSpaces = new RemoteSpaces({ client: federation.client, serverName, clock });
+  const roomSummaries = new RoomSummaries({ db, facts, membership, remote: remoteSpaces });
   const roomUpgrades = new RoomUpgrades({
     db,
     rooms,
@@ -524,8 +526,7 @@ export function compose(deps: ComposeDeps): Composed {
     spaceHierarchy: new SpaceHierarchy({
       facts,
       summaries: roomSummaries,
-      // Other servers are not asked yet.
-      remote: async () => null,
+      remote: remoteSpaces,
       clock,
       random,
     }),

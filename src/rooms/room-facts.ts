@@ -1,11 +1,10 @@
 /** What can be told of a room in short: its summary, and the children of a space. Kept in memory, read for many at once. */
-import type { RoomId } from '../core/ids.ts';
+import type { RoomId, UserId } from '../core/ids.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
 import type { Stream } from '../stream/stream.ts';
 import { shownContent } from './client-view.ts';
 import { KeptByRoom } from './kept-by-room.ts';
 import { type PartOfState, StateOfMany, type StateOfManyDeps } from './state-of-many.ts';
-import type { StoredEvent } from './stored-event.ts';
 
 /** With the names of the wire. */
 export type RoomSummary = {
@@ -140,29 +139,45 @@ function allowedRoomIds({ allow }: JsonObject): string[] {
   });
 }
 
-type Child = { readonly event: StoredEvent; readonly content: JsonObject; readonly order: string | null };
-
 function keptChildren({ roomNo, roomId, events }: PartOfState): KeptChildren {
-  const all: Child[] = events
-    .map((event) => ({ event, content: shownContent(event) }))
+  const children = spaceChildren(
+    events.map((event) => {
+      const { stateKey, sender, originServerTs } = event.pdu;
+      return { stateKey: stateKey!, sender, content: shownContent(event), originServerTs };
+    }),
+  );
+  return { roomNo, roomId, children };
+}
+
+/** An `m.space.child` event. */
+export type ChildEvent = {
+  readonly stateKey: string;
+  readonly sender: UserId;
+  readonly content: JsonObject;
+  readonly originServerTs: number;
+};
+
+/** The children that the events of a space tell of, in the specification's order. Those without `via` are none. */
+export function spaceChildren(events: readonly ChildEvent[]): SpaceChild[] {
+  const all = events
     .filter(({ content }) => Array.isArray(content['via']))
-    .map(({ event, content }) => ({ event, content, order: orderOf(content) }))
+    .map((event) => ({ event, order: orderOf(event.content) }))
     .toSorted(compareChildren);
   let suggested = 0;
   // The suggested ones are told of also where the others come first and are too many.
   const told = all.filter(
-    ({ content }, index) => index < CHILDREN_MAX || (content['suggested'] === true && suggested++ < CHILDREN_MAX),
+    ({ event: { content } }, index) =>
+      index < CHILDREN_MAX || (content['suggested'] === true && suggested++ < CHILDREN_MAX),
   );
-  return { roomNo, roomId, children: told.map(spaceChild) };
+  return told.map(({ event }) => spaceChild(event));
 }
 
-function spaceChild({ event, content }: Child): SpaceChild {
-  const { type, stateKey, sender, originServerTs } = event.pdu;
+function spaceChild({ stateKey, sender, content, originServerTs }: ChildEvent): SpaceChild {
   return {
-    roomId: stateKey!,
+    roomId: stateKey,
     isSuggested: content['suggested'] === true,
     via: serversIn(content),
-    stripped: { type, state_key: stateKey, sender, content, origin_server_ts: originServerTs },
+    stripped: { type: 'm.space.child', state_key: stateKey, sender, content, origin_server_ts: originServerTs },
   };
 }
 
@@ -177,10 +192,12 @@ function orderOf({ order }: JsonObject): string | null {
   return typeof order === 'string' && ORDER.test(order) ? order : null;
 }
 
+type OrderedChild = { readonly event: ChildEvent; readonly order: string | null };
+
 /** By `order`, those without one last; then by time; then by room ID. */
-function compareChildren(one: Child, other: Child): number {
+function compareChildren(one: OrderedChild, other: OrderedChild): number {
   const [a, b] = [one.order, other.order];
   if (a !== b) return a === null ? 1 : b === null ? -1 : a < b ? -1 : 1;
-  const time = one.event.pdu.originServerTs - other.event.pdu.originServerTs;
-  return time !== 0 ? time : one.event.pdu.stateKey! < other.event.pdu.stateKey! ? -1 : 1;
+  const time = one.event.originServerTs - other.event.originServerTs;
+  return time !== 0 ? time : one.event.stateKey < other.event.stateKey ? -1 : 1;
 }

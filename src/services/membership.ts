@@ -74,12 +74,8 @@ export class Membership {
     return listJoinedRoomIds(this.#deps.db, userId);
   }
 
-  /** The room that an ID or an alias stands for. Throws 404 M_NOT_FOUND for an unknown alias. */
-  async roomIdOf(roomIdOrAlias: RoomId | RoomAlias): Promise<RoomId> {
-    return (await this.#placeOf(roomIdOrAlias)).roomId;
-  }
-
-  async #placeOf(roomIdOrAlias: RoomId | RoomAlias): Promise<{ roomId: RoomId; servers: readonly ServerName[] }> {
+  /** The room that an ID or alias stands for, and servers by which to get there. Throws 404 M_NOT_FOUND for an unknown alias. */
+  async placeOf(roomIdOrAlias: RoomId | RoomAlias): Promise<{ roomId: RoomId; servers: readonly ServerName[] }> {
     const alias = parseRoomAlias(roomIdOrAlias);
     // What is no alias is a room ID: the border lets nothing else through.
     if (alias === null) return { roomId: roomIdOrAlias as RoomId, servers: [] };
@@ -99,7 +95,7 @@ export class Membership {
     content: JsonObject = {},
     via: readonly ServerName[] = [],
   ): Promise<RoomId> {
-    const { roomId, servers } = await this.#placeOf(roomIdOrAlias);
+    const { roomId, servers } = await this.placeOf(roomIdOrAlias);
     const live = await this.#deps.rooms.find(roomId);
     if (live === null || !(await this.#deps.elsewhere.isKeptHere(live, asker.userId))) {
       await this.#joinElsewhere(asker, roomId, [...via, ...servers], content);
@@ -299,7 +295,7 @@ export class Membership {
     reason?: string,
     via: readonly ServerName[] = [],
   ): Promise<RoomId> {
-    const { roomId, servers } = await this.#placeOf(roomIdOrAlias);
+    const { roomId, servers } = await this.placeOf(roomIdOrAlias);
     const { rooms, elsewhere, profileOf } = this.#deps;
     const live = await rooms.find(roomId);
     if (live?.membershipOf(userId) === 'knock') return roomId;

@@ -9,6 +9,7 @@ import type { JsonObject } from '../core/json-value.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { RoomFacts, RoomSummary, SpaceChild } from '../rooms/room-facts.ts';
+import type { RemoteSpaces, RemoteWalk, Teller } from './remote-spaces.ts';
 import type { RoomSummaries, SummaryReader } from './room-summaries.ts';
 
 export type HierarchyAsk = {
@@ -23,21 +24,21 @@ export type HierarchyAsk = {
 
 export type HierarchyRoom = RoomSummary & { readonly children_state: readonly JsonObject[] };
 
-/** A room that this server is not in, as another server tells of it; null where none does. */
-export type RemoteRooms = (
-  roomId: string,
-  via: readonly string[],
-) => Promise<{ readonly summary: RoomSummary; readonly children: readonly SpaceChild[] } | null>;
-
 export type HierarchyDeps = {
   readonly facts: RoomFacts;
   readonly summaries: RoomSummaries;
-  readonly remote: RemoteRooms;
+  readonly remote: RemoteSpaces;
   readonly clock: Clock;
   readonly random: Random;
 };
 
-type Step = { readonly roomId: string; readonly depth: number; readonly via: readonly string[] };
+type Step = {
+  readonly roomId: string;
+  readonly depth: number;
+  readonly via: readonly string[];
+  /** The other server by which we know of it; null where it is ourselves. */
+  readonly teller: Teller | null;
+};
 
 /** A walk that was stopped after a page. */
 type Walk = {
@@ -84,16 +85,22 @@ export class SpaceHierarchy {
     ask: HierarchyAsk,
   ): Promise<{ readonly rooms: readonly HierarchyRoom[]; readonly next: string | null }> {
     const walk = ask.from === null ? null : this.#resume(userId, ask, ask.from);
-    const steps = [...(walk?.steps ?? [{ roomId: ask.roomId, depth: 0, via: [] }])];
+    const steps = [...(walk?.steps ?? [{ roomId: ask.roomId, depth: 0, via: [], teller: null }])];
     const seen = new Set(walk?.seen);
     const limit = Math.min(ask.limit ?? LIMIT_DEFAULT, LIMIT_MAX);
-    const ahead = new ReadAhead(this.#deps, userId);
+    const ahead = new ReadAhead(this.#deps, userId, ask.suggestedOnly);
     const found: HierarchyRoom[] = [];
     for (let lookedAt = 0; steps.length > 0 && found.length < limit && lookedAt < LOOKED_AT_MAX; lookedAt++) {
       const step = steps.pop()!;
       if (seen.has(step.roomId) || seen.size >= SEEN_MAX) continue;
       seen.add(step.roomId);
       const known = await ahead.read(step, steps);
+      if (known === 'later') {
+        // Other servers were asked enough for one page: the next one begins here.
+        steps.push(step);
+        seen.delete(step.roomId);
+        break;
+      }
       if (known === null) {
         if (step.roomId === ask.roomId) throw forbidden('There is no such room, or you may not know of it.');
         continue;
@@ -102,7 +109,9 @@ export class SpaceHierarchy {
       found.push({ ...known.summary, children_state: children.map(({ stripped }) => stripped) });
       if (ask.maxDepth !== null && step.depth >= ask.maxDepth) continue;
       // Those already seen would only make the list long.
-      const next = children.filter(({ roomId }) => !seen.has(roomId)).map((child) => stepTo(child, step.depth + 1));
+      const next = children
+        .filter(({ roomId }) => !seen.has(roomId))
+        .map((child) => stepTo(child, step.depth + 1, known.teller));
       steps.push(...next.reverse());
       if (steps.length > SEEN_MAX) steps.splice(0, steps.length - SEEN_MAX);
     }
@@ -132,24 +141,42 @@ export class SpaceHierarchy {
   }
 }
 
-type KnownRoom = { readonly summary: RoomSummary; readonly children: readonly SpaceChild[] };
+type KnownRoom = {
+  readonly summary: RoomSummary;
+  readonly children: readonly SpaceChild[];
+  /** The other server that told of the children; null where it is ourselves. */
+  readonly teller: Teller | null;
+};
 
 /** Reads the rooms of one page, some of the next ones together. */
 class ReadAhead {
-  readonly #deps: Pick<HierarchyDeps, 'facts' | 'remote'>;
+  readonly #facts: RoomFacts;
+  readonly #remote: RemoteWalk;
+  readonly #suggestedOnly: boolean;
   readonly #reader: SummaryReader;
   readonly #asked = new Set<string>();
   readonly #known = new Map<string, KnownRoom>();
 
-  constructor({ facts, remote, summaries }: HierarchyDeps, userId: UserId) {
-    this.#deps = { facts, remote };
+  constructor({ facts, remote, summaries }: HierarchyDeps, userId: UserId, suggestedOnly: boolean) {
+    this.#facts = facts;
+    this.#remote = remote.walk();
+    this.#suggestedOnly = suggestedOnly;
     this.#reader = summaries.readerFor(userId);
   }
 
-  /** The room of a step; null where there is none that the user may know of. `following` are the steps behind it. */
-  async read(step: Step, following: readonly Step[]): Promise<KnownRoom | null> {
+  /**
+   * The room of a step; null where there is none that the user may know of, `later` where no more servers may be asked.
+   * `following` are the steps behind it.
+   */
+  async read(step: Step, following: readonly Step[]): Promise<KnownRoom | null | 'later'> {
     if (!this.#asked.has(step.roomId)) await this.#readNext(step, following);
-    return this.#known.get(step.roomId) ?? this.#deps.remote(step.roomId, step.via);
+    const known = this.#known.get(step.roomId) ?? null;
+    if (this.#reader.isHere(step.roomId)) return known;
+    const told = await this.#remote.find({ ...step, suggestedOnly: this.#suggestedOnly });
+    if (told === 'later') return 'later';
+    // Where nobody tells more, what we knew of it when we were in it counts.
+    if (told === null) return known;
+    return (await this.#reader.mayKnow(told.summary)) ? told : null;
   }
 
   async #readNext(step: Step, following: readonly Step[]): Promise<void> {
@@ -163,11 +190,16 @@ class ReadAhead {
     }
     const summaries = await this.#reader.read(roomIds);
     const spaces = [...summaries].flatMap(([roomId, { room_type: type }]) => (type === 'm.space' ? [roomId] : []));
-    const children = await this.#deps.facts.children(spaces);
+    const children = await this.#facts.children(spaces);
     for (const [roomId, summary] of summaries) {
-      this.#known.set(roomId, { summary, children: children.get(roomId) ?? [] });
+      this.#known.set(roomId, { summary, children: children.get(roomId) ?? [], teller: null });
     }
   }
 }
 
-const stepTo = ({ roomId, via }: SpaceChild, depth: number): Step => ({ roomId, depth, via });
+const stepTo = ({ roomId, via }: SpaceChild, depth: number, teller: Teller | null): Step => ({
+  roomId,
+  depth,
+  via,
+  teller,
+});

@@ -1,12 +1,14 @@
 /** What other servers tell of rooms, taken apart: only what has the right form is passed on, and nothing else. */
-import { parseRoomId } from '../core/ids.ts';
+import { parseRoomId, parseUserId } from '../core/ids.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
-import type { RoomSummary } from '../rooms/room-facts.ts';
+import { type ChildEvent, type RoomSummary, type SpaceChild, spaceChildren } from '../rooms/room-facts.ts';
 
 const TEXTS = ['name', 'topic', 'canonical_alias', 'avatar_url', 'room_type', 'room_version', 'encryption'] as const;
 /** No text of an event is longer than an event, and no list that we pass on is this long. */
 const TEXT_CHARS_MAX = 65_536;
 const ALLOWED_ROOMS_MAX = 100;
+/** How much the children of one space may say together: a thousand honest ones say a third of it. */
+const CHILDREN_CHARS_MAX = 1_000_000;
 
 const textIn = (told: JsonObject, key: string): string | undefined => {
   const value = Object.hasOwn(told, key) ? told[key] : undefined;
@@ -32,4 +34,28 @@ export function summaryTold(told: JsonValue | undefined): RoomSummary | null {
     // The keys are those of texts.
     ...(Object.fromEntries(texts) as object),
   };
+}
+
+/** The children of a space, out of the stripped state that is told of it, as far as that is not far too much. */
+export function childrenTold(states: JsonValue | undefined): SpaceChild[] {
+  if (!Array.isArray(states)) return [];
+  const events: ChildEvent[] = [];
+  let chars = 0;
+  for (const state of states) {
+    const event = childEventTold(state);
+    if (event === null) continue;
+    chars += JSON.stringify(event).length;
+    if (chars > CHILDREN_CHARS_MAX) break;
+    events.push(event);
+  }
+  return spaceChildren(events);
+}
+
+function childEventTold(told: JsonValue): ChildEvent | null {
+  if (!isJsonObject(told) || told['type'] !== 'm.space.child') return null;
+  const { state_key: stateKey, content, origin_server_ts: originServerTs } = told;
+  const sender = parseUserId(told['sender']);
+  if (typeof stateKey !== 'string' || parseRoomId(stateKey) === null) return null;
+  if (sender === null || !isJsonObject(content) || typeof originServerTs !== 'number') return null;
+  return { stateKey, sender, content, originServerTs };
 }

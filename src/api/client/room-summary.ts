@@ -2,6 +2,7 @@
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { anyObject, object, roomIdOrAlias } from '../../http/schema.ts';
 import type { RoomSummaries } from '../../services/room-summaries.ts';
+import { viaOf, viaQuery } from './shapes.ts';
 
 const UNSTABLE = '/_matrix/client/unstable/im.nheko.summary';
 
@@ -13,9 +14,11 @@ export const roomSummaryEndpoints = ({ roomSummaries }: { roomSummaries: RoomSum
     alsoAt: [`${UNSTABLE}/summary/:roomIdOrAlias`, `${UNSTABLE}/rooms/:roomIdOrAlias/summary`],
     auth: 'optional',
     params: object({ roomIdOrAlias }),
+    query: viaQuery,
     reply: anyObject,
-    async handler({ user, params }) {
-      const { summary, membership } = await roomSummaries.get(user?.userId ?? null, params.roomIdOrAlias);
+    async handler({ user, params, query }) {
+      const asker = user?.userId ?? null;
+      const { summary, membership } = await roomSummaries.get(asker, params.roomIdOrAlias, viaOf(query));
       return { ...summary, ...(membership === null ? {} : { membership }) };
     },
   }),

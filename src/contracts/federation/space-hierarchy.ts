@@ -2,6 +2,9 @@
 import { anyObject, array, boolean, object, optional, roomId } from '../../http/schema.ts';
 import { operation } from '../operation.ts';
 
+/** A space of thousands of children is told of in less. */
+const REPLY_BYTES_MAX = 4 * 1024 * 1024;
+
 export const getSpaceHierarchy = operation({
   name: 'getSpaceHierarchy',
   method: 'GET',
@@ -13,4 +16,5 @@ export const getSpaceHierarchy = operation({
     children: array(anyObject),
     inaccessible_children: optional(array(roomId)),
   }),
+  replyBytesMax: REPLY_BYTES_MAX,
 });
