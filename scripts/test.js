@@ -6,7 +6,7 @@
  * hide the others. The last line says `N passed, N failed`; a check that is no test counts as one.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { install, isInstalled } from './install.js';
@@ -180,7 +180,8 @@ async function main() {
 }
 
 if (!isInstalled()) install();
-if (existsSync(packagedNode) && process.execPath !== packagedNode) {
+// Of the running one the real path is known; `node_modules` may be a link.
+if (existsSync(packagedNode) && process.execPath !== realpathSync(packagedNode)) {
   become(packagedNode, process.argv.slice(1));
 } else if (isNewEnough) {
   await main();

@@ -28,6 +28,7 @@ export type TransactionsDeps = {
   readonly staging: Staging;
   readonly edus: Pick<InboundEdus, 'receive'>;
   readonly bounds: InboundBounds;
+  readonly count: (outcome: 'taken' | 'refused', events: number) => void;
 };
 
 export type Transaction = { readonly pdus: readonly JsonValue[]; readonly edus: readonly JsonValue[] };
@@ -39,6 +40,9 @@ export type TransactionReply = { readonly pdus: Record<string, JsonObject> };
 const ANSWER_AFTER_MS = 10_000;
 /** Answers that are kept at hand; all of a day are on disk. */
 const ANSWERS_MAX = 1000;
+
+/** Of how many refused events of one transaction the log tells the reasons. */
+const REFUSED_LOGGED_MAX = 5;
 
 const NOT_JUDGED: Outcome = { eventId: null, error: 'It was not judged.', mayComeLater: true };
 
@@ -105,10 +109,23 @@ export class Transactions {
     const outcomes = await Promise.all(
       [...byRoom].map(([roomId, ofRoom]) => this.#receiveInRoom(origin, roomId, ofRoom, budgetOf(roomId))),
     );
+    this.#account(origin, wires.length, outcomes.flat());
     const results: [EventId, JsonObject][] = outcomes
       .flat()
       .flatMap(({ eventId, error }) => (eventId === null ? [] : [[eventId, error === null ? {} : { error }]]));
     return Object.fromEntries(results);
+  }
+
+  /** Leaves a trace of what was refused: whoever looks for a lost event, or for an attacker, finds it in the log. */
+  #account(origin: ServerName, sent: number, outcomes: readonly Outcome[]): void {
+    const { count, log } = this.#deps;
+    const refused = outcomes.filter(({ error }) => error !== null);
+    const nameless = sent - outcomes.length;
+    count('taken', outcomes.length - refused.length);
+    count('refused', refused.length + nameless);
+    if (refused.length + nameless === 0) return;
+    const events = refused.slice(0, REFUSED_LOGGED_MAX).map(({ eventId, error }) => `${eventId ?? 'no ID'}: ${error}`);
+    log.info('Events of another server were refused.', { origin, refused: refused.length + nameless, events });
   }
 
   /** Rooms do not wait for each other, and a fault in one is none of the others'. */

@@ -114,6 +114,11 @@ export function composeInbound(deps: InboundDeps): { readonly transactions: Tran
     log: log.child('inbound.edus'),
     count: (type, outcome) => received?.with(type, outcome).inc(),
   });
+  const receivedPdus = metrics?.counter({
+    name: 'myelin_received_pdus_total',
+    help: 'PDUs in transactions of other servers by what became of them.',
+    labels: ['outcome'],
+  });
   const transactions = new Transactions({
     db,
     clock,
@@ -123,6 +128,7 @@ export function composeInbound(deps: InboundDeps): { readonly transactions: Tran
     staging,
     edus,
     bounds,
+    count: (outcome, events) => receivedPdus?.with(outcome).inc(events),
   });
   staging.resume().catch((error: unknown) => {
     log.error('Events that were acknowledged before the last stop could not be read.', { error });

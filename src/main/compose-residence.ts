@@ -8,10 +8,9 @@ import type { Random } from '../kit/random.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { RoomFacts } from '../rooms/room-facts.ts';
-import { RoomGraph } from '../rooms/room-graph.ts';
+import type { RoomGraph } from '../rooms/room-graph.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { ServerVisibility } from '../rooms/server-visibility.ts';
-import type { Snapshots } from '../rooms/snapshots.ts';
 import type { Accounts } from '../services/accounts.ts';
 import type { Membership } from '../services/membership.ts';
 import { PrejoinState } from '../services/prejoin-state.ts';
@@ -86,7 +85,7 @@ export type ResidenceDeps = {
   readonly rooms: Rooms;
   readonly reader: RoomReader;
   readonly events: EventStore;
-  readonly snapshots: Snapshots;
+  readonly graph: RoomGraph;
   readonly facts: RoomFacts;
   readonly accounts: Accounts;
   readonly membership: Membership;
@@ -110,10 +109,9 @@ export type Residence = {
 
 /** Builds it. */
 export function composeResidence(deps: ResidenceDeps): Residence {
-  const { config, db, stream, signingKeys, federation, limiter: limits, log, rooms, reader, events, snapshots } = deps;
+  const { config, db, stream, signingKeys, federation, limiter: limits, log, rooms, events, graph } = deps;
   const { client: remote, eventChecks } = federation;
-  const graph = new RoomGraph({ db, events, snapshots });
-  const residentRooms = new ResidentRooms({ rooms, reader, events });
+  const residentRooms = new ResidentRooms({ rooms, events });
   const { serverName } = config.server;
   const shared = { ...deps, residentRooms, eventChecks, limits, serverName, signingKey: signingKeys[0] };
   const residentHandshakes = new ResidentHandshakes(shared);

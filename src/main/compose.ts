@@ -455,7 +455,7 @@ export function compose(deps: ComposeDeps): Composed {
     rooms,
     reader,
     events,
-    snapshots,
+    graph,
     facts,
     accounts,
     membership,

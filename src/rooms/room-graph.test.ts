@@ -115,6 +115,41 @@ forEachDatabase((database) => {
     assert.deepEqual([...again.graph.servers(await again.rooms.get(live.roomId))].sort(), ['example.org', 'third.org']);
   });
 
+  test('what rests on an event that was refused is refused with it, and both are taken in when the gap is filled', async (t) => {
+    const parts = await scene(t);
+    const { live, rooms, made } = parts;
+    const gap = await forge(parts, live, [made.at(-1)!], sayDraft(ALICE, 'in between'));
+    const join = stateDraft(bob, 'm.room.member', bob, { membership: 'join' });
+    const joined = await forge(parts, live, [made.at(-1)!], join, { prevEvents: [gap.eventId], depth: gap.depth + 1 });
+    const change = {
+      prevEvents: [joined.eventId],
+      depth: joined.depth + 1,
+      authEvents: [...gap.authEvents.slice(0, 2), joined.eventId],
+    };
+    const said = await forge(parts, live, [made.at(-1)!], sayDraft(bob, 'hello'), change);
+
+    const tooEarly = await rooms.append(
+      live.roomId,
+      [joined, said].map((pdu) => ({ pdu, kind: 'live' })),
+    );
+    const inTime = await rooms.append(
+      live.roomId,
+      [gap, joined, said].map((pdu) => ({ pdu, kind: 'live' })),
+    );
+
+    assert.deepEqual(
+      tooEarly.map(({ standing, missing }) => [standing, missing]),
+      [
+        ['refused', [gap.eventId]],
+        ['refused', [joined.eventId]],
+      ],
+    );
+    assert.deepEqual(
+      inTime.map(({ standing }) => standing),
+      ['ok', 'ok', 'ok'],
+    );
+  });
+
   test('a hole in the graph is known until it is filled, and pages stay in order', async (t) => {
     const parts = await scene(t);
     const { graph, live, rooms, made, db, stream, reader } = parts;

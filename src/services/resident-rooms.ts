@@ -1,17 +1,14 @@
 /** Which rooms another server may ask us about: those that it is in, and whose access control list lets it take part. */
 import { forbidden, notFound } from '../core/errors.ts';
 import type { EventId, RoomId, ServerName } from '../core/ids.ts';
-import { serverAclOf } from '../core/server-acl.ts';
-import { shownContent } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
-import type { RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
+import { mayTakePart } from '../rooms/server-access.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
 
 export type ResidentRoomsDeps = {
   readonly rooms: Rooms;
-  readonly reader: RoomReader;
   readonly events: EventStore;
 };
 
@@ -37,9 +34,8 @@ export class ResidentRooms {
 
   /** @throws MatrixError 403 where the room's access control list keeps the server out */
   async checkAcl(server: ServerName, live: LiveRoom): Promise<void> {
-    const acl = await this.#deps.reader.stateEvent(live, 'm.room.server_acl', '');
-    const allows = acl === null || serverAclOf(shownContent(acl)).allows(server);
-    if (!allows) throw forbidden("The room's access control list keeps your server out.");
+    if (!(await mayTakePart(this.#deps.events, live, server)))
+      throw forbidden("The room's access control list keeps your server out.");
   }
 
   /**

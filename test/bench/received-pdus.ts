@@ -56,7 +56,8 @@ const inbox = new RoomInbox({ db, rooms, events, checks, gaps, serverName: SERVE
 const bounds = new InboundBounds({ clock });
 const staging = new Staging({ db, stream, clock, log: silentLog, inbox, bounds });
 const edus = { receive: async () => {} };
-const transactions = new Transactions({ db, clock, log: silentLog, rooms, inbox, staging, edus, bounds });
+const count = () => {};
+const transactions = new Transactions({ db, clock, log: silentLog, rooms, inbox, staging, edus, bounds, count });
 
 let last = made.at(-1)!.pdu;
 const authEvents: EventId[] = [0, 2, 3].map((index) => made[index]!.eventId);

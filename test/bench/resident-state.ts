@@ -3,57 +3,27 @@
  * `npm run node -- test/bench/resident-state.ts [members]`. The room is joined through another server.
  */
 import { setImmediate } from 'node:timers/promises';
-import { authEventKeys } from '../../src/core/auth-events.ts';
-import type { EventId, RoomId, ServerName, UserId } from '../../src/core/ids.ts';
-import { type Pdu, type StateKeyTuple, stateKeyTuple } from '../../src/core/pdu.ts';
-import { buildPdu } from '../../src/core/pdu-format.ts';
-import { findRoomRules } from '../../src/core/room-versions.ts';
+import type { EventId, ServerName, UserId } from '../../src/core/ids.ts';
 import { ServerVisibility } from '../../src/rooms/server-visibility.ts';
 import { ResidentHistory } from '../../src/services/resident-history.ts';
 import { ResidentRooms } from '../../src/services/resident-rooms.ts';
 import { ResidentState } from '../../src/services/resident-state.ts';
 import { openDatabase } from '../../src/storage/open.ts';
-import { publicRoomDrafts, SIGNING_KEY, sayDraft, startEngine } from '../../src/testing/engine.ts';
+import { sayDraft, startEngine } from '../../src/testing/engine.ts';
+import { DORA, ToldRoom } from './told-room.ts';
 
-const rules = findRoomRules('11')!;
-const roomId = '!large:example.org' as RoomId;
 const members = Number(process.argv[2] ?? 20_000);
 // All of one server: the worst case for what is hidden from it.
 const asker = 'server.org' as ServerName;
-const userOf = (number: number) => `@user${number}:${asker}` as UserId;
-
-const state = new Map<StateKeyTuple, Pdu>();
-
-function build(type: string, stateKey: string, sender: UserId, content: Pdu['content'], prevEvents: EventId[]): Pdu {
-  const authEvents: EventId[] = [];
-  for (const [key, own] of authEventKeys(rules, { type, stateKey, sender, content })) {
-    const auth = state.get(stateKeyTuple(key, own));
-    if (auth !== undefined) authEvents.push(auth.eventId);
-  }
-  const fields = { roomId, type, stateKey, sender, content, redacts: null, depth: 9, prevEvents, authEvents };
-  return buildPdu(rules, { ...fields, originServerTs: 1 }, 'example.org', SIGNING_KEY).pdu;
-}
-
-let last: EventId[] = [];
-for (const { type, stateKey, sender, content } of publicRoomDrafts('11')) {
-  const pdu = build(type, stateKey!, sender, content, last);
-  state.set(stateKeyTuple(type, stateKey!), pdu);
-  last = [pdu.eventId];
-}
-for (let number = 0; number < members; number++) {
-  const pdu = build('m.room.member', userOf(number), userOf(number), { membership: 'join' }, last);
-  state.set(stateKeyTuple('m.room.member', userOf(number)), pdu);
-}
-const dora = '@dora:local.org' as UserId;
-const join = build('m.room.member', dora, dora, { membership: 'join' }, last);
 
 const db = await openDatabase({ kind: 'sqlite', path: ':memory:', synchronous: 'off' }, { info() {} });
 const engine = await startEngine(db, 'local.org' as ServerName);
-const told = [...state.values()];
-await engine.rooms.adopt({ roomId, rules, state: told, authChain: told.slice(0, 4), join });
+const room = new ToldRoom(members, (number) => `@user${number}:${asker}` as UserId);
+const { roomId, join } = room;
+await engine.rooms.adopt(room.adoption);
 const said: EventId[] = [];
 for (let number = 0; number < 100; number++) {
-  const [event] = await engine.rooms.send(roomId, [sayDraft(dora, `${number}`)]);
+  const [event] = await engine.rooms.send(roomId, [sayDraft(DORA, `${number}`)]);
   said.push(event!.eventId);
 }
 const residentRooms = new ResidentRooms(engine);

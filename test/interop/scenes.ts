@@ -9,6 +9,12 @@ type Json = ReturnType<typeof JSON.parse>;
 
 const WITH_KNOCK = ['10', '11', '12'];
 
+const bothWays = (one: TestUser, other: TestUser) =>
+  [
+    [one, other],
+    [other, one],
+  ] as const;
+
 async function setLevels(user: TestUser, room: TestRoom, change: (levels: Json) => void): Promise<void> {
   const levels = await stateOf(user, room, 'm.room.power_levels');
   change(levels);
@@ -201,11 +207,7 @@ const talking: readonly Scene[] = [
       const { alice, bob } = stage;
       const room = await publicRoom(stage);
       await joinAway(stage, room);
-      const pairs = [
-        [alice, bob],
-        [bob, alice],
-      ] as const;
-      for (const [from, to] of pairs) {
+      for (const [from, to] of bothWays(alice, bob)) {
         const eventId = await from.say(room, 'a slip');
         await eventSeen(to, room, eventId);
         succeeded(await from.put(roomPath(room, 'redact', eventId, from.transactionId()), { reason: 'oops' }));
@@ -248,11 +250,7 @@ const presences: readonly Scene[] = [
       const { alice, bob } = stage;
       const room = await publicRoom(stage);
       await joinAway(stage, room);
-      const pairs = [
-        [alice, bob],
-        [bob, alice],
-      ] as const;
-      for (const [from, to] of pairs) {
+      for (const [from, to] of bothWays(alice, bob)) {
         const eventId = await to.say(room, 'read me');
         await eventSeen(from, room, eventId);
         succeeded(await from.put(roomPath(room, 'typing', from.userId), { typing: true, timeout: 20_000 }));

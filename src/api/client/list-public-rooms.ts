@@ -1,33 +1,17 @@
 /** Spec module "Listing rooms": the directory of published rooms. */
 import type { Config } from '../../config/config.ts';
+import { queryPublicRooms } from '../../contracts/federation/public-rooms.ts';
 import { invalidParam, missingToken } from '../../core/errors.ts';
 import type { ServerName } from '../../core/ids.ts';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
-import {
-  anyObject,
-  array,
-  boolean,
-  empty,
-  integer,
-  object,
-  oneOf,
-  optional,
-  orNull,
-  roomId,
-  serverName,
-  string,
-} from '../../http/schema.ts';
+import { empty, integer, object, oneOf, optional, roomId, serverName, string } from '../../http/schema.ts';
 import type { RemoteDirectory } from '../../services/remote-directory.ts';
 import type { DirectoryAsk, RoomDirectory } from '../../services/room-directory.ts';
 import { v3 } from './paths.ts';
 
 const visibility = oneOf('public', 'private');
-const page = object({
-  chunk: array(anyObject),
-  next_batch: optional(string),
-  prev_batch: optional(string),
-  total_room_count_estimate: optional(integer),
-});
+/** Clients are told what other servers are told. */
+const { body: asked, reply: page } = queryPublicRooms;
 
 export const listPublicRoomsEndpoints = ({
   roomDirectory,
@@ -94,20 +78,7 @@ export const listPublicRoomsEndpoints = ({
       ...v3('/publicRooms'),
       auth: 'user-or-guest',
       query: object({ server: optional(serverName) }),
-      body: object({
-        limit: optional(orNull(integer)),
-        since: optional(orNull(string)),
-        filter: optional(
-          orNull(
-            object({
-              generic_search_term: optional(orNull(string)),
-              room_types: optional(orNull(array(orNull(string), { maxItems: 100 }))),
-            }),
-          ),
-        ),
-        include_all_networks: optional(orNull(boolean)),
-        third_party_instance_id: optional(orNull(string)),
-      }),
+      body: asked,
       reply: page,
       handler({ query, body }) {
         const { limit, since, filter, include_all_networks: allNetworks, third_party_instance_id: network } = body;

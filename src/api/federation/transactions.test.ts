@@ -4,6 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { forEachDatabase } from '../../../test/support/databases.ts';
 import { type PlayedRoom, playedRoom } from '../../../test/support/played-room.ts';
 import { type HandClock, handClock } from '../../kit/clock.ts';
+import { type Log, type LogFields, silentLog } from '../../kit/log.ts';
 import { type RemoteServer, remoteServer } from '../../testing/remote-server.ts';
 import { succeeded, type TestRoom, type TestUser } from '../../testing/test-client.ts';
 import { type TestServer, testServer } from '../../testing/test-server.ts';
@@ -116,6 +117,25 @@ forEachDatabase((database) => {
     assert.deepEqual([events.status, edus.status, vast.status], [400, 400, 413]);
     assert.deepEqual(await saidIn(alice, room), []);
     assert.equal(remote.requestsTo(/get_missing_events/).length, 0);
+  });
+
+  test('events that are refused are counted, and the log tells who sent which, and why', async (t) => {
+    const lines: [string, LogFields][] = [];
+    const log: Log = { ...silentLog, info: (text, facts = {}) => void lines.push([text, facts]), child: () => log };
+    const server = await testServer(t, { database, log, config: { metrics: { isEnabled: true } } });
+    const remote = await remoteServer(t, server);
+    const { played } = await playedRoom(remote, await server.user('alice'));
+    const [good, lost] = [played.say('good'), played.say('lost')];
+
+    await played.send([good, { ...lost.json, signatures: {} }, 'no event']);
+
+    const [, facts] = lines.find(([text]) => text.includes('refused'))!;
+    assert.deepEqual([facts['origin'], facts['refused']], [remote.serverName, 2]);
+    assert.ok(JSON.stringify(facts['events']).includes(lost.eventId));
+    const metrics: string = (await server.get('/_synapse/metrics')).body;
+    // The join of the other server's user came this way, too.
+    assert.match(metrics, /myelin_received_pdus_total\{outcome="taken"\} 2\n/);
+    assert.match(metrics, /myelin_received_pdus_total\{outcome="refused"\} 2\n/);
   });
 
   test('an event of a room that we do not know, and of one that we left, is refused', async (t) => {
