@@ -2,7 +2,7 @@
  * Events in the shape that clients get, as objects and, for hot paths, as JSON text.
  * Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#room-event-format
  */
-import type { EventId } from './ids.ts';
+import type { EventId, UserId } from './ids.ts';
 import type { JsonObject } from './json-value.ts';
 import type { Pdu } from './pdu.ts';
 import { redactContent } from './redaction.ts';
@@ -18,6 +18,8 @@ export type UnsignedFacts = {
   readonly membership?: string;
   /** The content that a state event replaced; only where the reader may see it. */
   readonly prevContent?: JsonObject;
+  /** Who sent that. Not in the specification; clients of Synapse know it. */
+  readonly prevSender?: UserId;
   /** The state event that this one replaced. */
   readonly replacesState?: EventId;
   /** The redaction that took effect, itself in client form. */
@@ -75,6 +77,7 @@ export function clientUnsigned(facts: UnsignedFacts): JsonObject {
   if (facts.transactionId !== undefined) unsigned['transaction_id'] = facts.transactionId;
   if (facts.membership !== undefined) unsigned['membership'] = facts.membership;
   if (facts.prevContent !== undefined) unsigned['prev_content'] = facts.prevContent;
+  if (facts.prevSender !== undefined) unsigned['prev_sender'] = facts.prevSender;
   if (facts.replacesState !== undefined) unsigned['replaces_state'] = facts.replacesState;
   if (facts.redactedBecause !== undefined) unsigned['redacted_because'] = facts.redactedBecause;
   if (facts.relations !== undefined) unsigned['m.relations'] = facts.relations;

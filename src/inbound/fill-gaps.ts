@@ -28,6 +28,8 @@ export type FillGapsDeps = {
 const ROUNDS_MAX = 5;
 /** How many events are asked for at a time. */
 const EVENTS_PER_ROUND = 20;
+/** As many as every server gives at once where it has them: the specification's default limit. */
+const MANY_EVENTS = 10;
 /** How many of our newest events are told, so that another server knows where to stop. */
 const EARLIEST_MAX = 20;
 /** Servers that are asked besides the one that sent the event. */
@@ -80,8 +82,14 @@ export class FillGaps {
     await this.#deps.state.provideAuthEvents(live, servers, [...pool.values()], budget);
 
     const verdicts = new Map<EventId, ArrivalVerdict>();
-    const order = await this.#judgeable(pool, verdicts);
-    const statesAfter = await this.#statesAfterMissing(live, servers, order, budget);
+    let order = await this.#judgeable(pool, verdicts);
+    const isWhole = order.length === pool.size;
+    const statesAfter = await this.#statesAfterMissing(live, servers, isWhole ? order : [...pool.values()], budget);
+    if (!isWhole) {
+      // With the states came auth events that nobody told by themselves.
+      verdicts.clear();
+      order = await this.#judgeable(pool, verdicts);
+    }
     const judged = await this.#deps.rooms.append(
       live.roomId,
       order.map((pdu) => ({ ...arrival(pdu), statesAfter })),
@@ -125,8 +133,8 @@ export class FillGaps {
         ({ eventId }) => !pool.has(eventId) && (known.get(eventId)?.row.snapshotNo ?? null) === null,
       );
       for (const pdu of fresh) pool.set(pdu.eventId, pdu);
-      // Who knows no more leaves it to the next one.
-      if (fresh.length === 0) asked++;
+      // Who tells little has no more, and leaves it to the next one.
+      if (fresh.length < MANY_EVENTS) asked++;
     }
   }
 

@@ -154,7 +154,7 @@ export class RoomInbox {
     }
   }
 
-  /** The local user whose invite an event takes back, said by a user of the inviter's server; null for any other event. */
+  /** The local user whose invite an event takes back, said by who invited them; null for any other event. */
   async #invitedTarget(live: LiveRoom, wire: JsonValue): Promise<UserId | null> {
     if (!isJsonObject(wire) || wire['type'] !== 'm.room.member' || !isJsonObject(wire['content'])) return null;
     const { membership } = wire['content'];
@@ -165,7 +165,8 @@ export class RoomInbox {
     const row = await findMembership(this.#deps.db, live.roomNo, target);
     if (row === undefined) return null;
     const invite = await this.#deps.events.get(row.eventNo);
-    return serverNameOf(invite.pdu.sender) === serverNameOf(sender) ? target : null;
+    // Whether anybody else may, only the room's state could tell.
+    return invite.pdu.sender === sender ? target : null;
   }
 }
 

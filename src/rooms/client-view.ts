@@ -215,7 +215,11 @@ export class ClientViews {
         ...(membership === undefined ? {} : { membership }),
         ...(replaced === undefined || (insideSince !== null && !(event.position >= insideSince))
           ? {}
-          : { prevContent: shownContent(replaced), replacesState: replaced.eventId }),
+          : {
+              prevContent: shownContent(replaced),
+              prevSender: replaced.pdu.sender,
+              replacesState: replaced.eventId,
+            }),
         ...(redaction === undefined ? {} : { redactedBecause: becauseOf(redaction, nowMs) }),
       };
     });

@@ -298,11 +298,13 @@ export class Membership {
     const { roomId, servers } = await this.placeOf(roomIdOrAlias);
     const { rooms, elsewhere, profileOf } = this.#deps;
     const live = await rooms.find(roomId);
-    if (live?.membershipOf(userId) === 'knock') return roomId;
     const content = { ...(await profileOf(userId)), ...reasonOf(reason) };
     if (live === null || !(await elsewhere.isKeptHere(live, userId))) {
+      // Also where we hold that the user knocks: of a refusal we need not have heard.
       await elsewhere.knock(userId, roomId, [...via, ...servers], content);
-    } else await this.#change(live, userId, userId, { ...content, membership: 'knock' });
+    } else if (live.membershipOf(userId) !== 'knock') {
+      await this.#change(live, userId, userId, { ...content, membership: 'knock' });
+    }
     return roomId;
   }
 

@@ -204,7 +204,6 @@ export class RemoteMembership {
     return this.#inTurn(roomId, async () => {
       const { rooms, remote } = this.#deps;
       const live = await rooms.find(roomId);
-      if (live?.membershipOf(userId) === 'knock') return;
       const wish: Wish = { roomId, userId, membership: 'knock', content };
       const candidates = await this.#candidates(roomId, live, userId, via);
       await this.#firstToDo(wish, candidates, async (resident) => {

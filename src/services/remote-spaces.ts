@@ -45,8 +45,8 @@ type Told = {
   readonly others: ReadonlyMap<string, RoomSummary>;
 };
 
-/** What one server answered; null where it told nothing. */
-type Answer = { readonly told: Told | null; readonly endsMs: number };
+/** What one server answered, and until when that is believed. */
+type Answer = { readonly told: Told; readonly endsMs: number };
 
 /** How long one server may take for one answer. */
 const ANSWER_MS = 10_000;
@@ -55,9 +55,8 @@ const SERVERS_MAX = 3;
 /** How many questions one request of a user may ask, and for how long it goes on asking. */
 const QUESTIONS_MAX = 20;
 const WALK_MS = 20_000;
-/** What was told is believed for some minutes: walks come back page by page. Who told nothing is asked again earlier. */
+/** What was told is believed for some minutes: walks come back page by page. */
 const BELIEVED_MS = 5 * 60_000;
-const SILENCE_MS = 60_000;
 const ANSWERS_BYTES_MAX = 4_000_000;
 /** How many children of a space are looked at for what is told of them. */
 const OTHERS_MAX = 1000;
@@ -67,8 +66,7 @@ export class RemoteSpaces {
   /** By server: what one of them says is nothing that another one said. */
   readonly #answers = new LRUCache<string, Answer>({
     maxSize: ANSWERS_BYTES_MAX,
-    sizeCalculation: ({ told }) =>
-      300 + (told === null ? 0 : 2 * JSON.stringify([told, ...told.others.values()]).length),
+    sizeCalculation: ({ told }) => 300 + 2 * JSON.stringify([told, ...told.others.values()]).length,
   });
   readonly #asking = new Map<string, Promise<Told | null | 'away'>>();
 
@@ -81,8 +79,8 @@ export class RemoteSpaces {
     return new RemoteWalk(this, this.#deps);
   }
 
-  /** What a server told of a room lately; null for nothing, undefined where it was not asked. */
-  recall(server: ServerName, roomId: RoomId, suggestedOnly: boolean): Told | null | undefined {
+  /** What a server told of a room lately. */
+  recall(server: ServerName, roomId: RoomId, suggestedOnly: boolean): Told | undefined {
     const answer = this.#answers.get(keyOf(server, roomId, suggestedOnly));
     return answer !== undefined && this.#deps.clock.now() < answer.endsMs ? answer.told : undefined;
   }
@@ -97,9 +95,9 @@ export class RemoteSpaces {
     if (running !== undefined) return running;
     const asking = this.#ask(server, roomId, suggestedOnly)
       .then((told) => {
-        if (told === 'away') return told;
-        const endsMs = this.#deps.clock.now() + (told === null ? SILENCE_MS : BELIEVED_MS);
-        this.#answers.set(key, { told, endsMs });
+        // Who told nothing may tell something the next time: the user may have come into a room that opens this one.
+        if (told !== null && told !== 'away')
+          this.#answers.set(key, { told, endsMs: this.#deps.clock.now() + BELIEVED_MS });
         return told;
       })
       .finally(() => this.#asking.delete(key));

@@ -23,6 +23,8 @@ export type RemoteStateDeps = {
 const SINGLE_EVENTS_MAX = 50;
 /** How many events are appended at a time, so that others in the room get their turn. */
 const CHUNK = 100;
+/** How far auth events are followed one by one: what they rest on is mostly known. */
+const AUTH_STEPS_MAX = 10;
 
 export class RemoteState {
   readonly #deps: RemoteStateDeps;
@@ -107,7 +109,27 @@ export class RemoteState {
         const found = await this.#deps.events.findManyById(lacking);
         lacking = lacking.filter((eventId) => !found.has(eventId));
       }
+      if (lacking.length > 0) await this.keep(live, await this.#oneByOne(live, servers, lacking, budget));
     }
+  }
+
+  /** Events and what they rest on, where no server tells the chain as a whole. */
+  async #oneByOne(
+    live: LiveRoom,
+    servers: readonly ServerName[],
+    eventIds: readonly EventId[],
+    budget: FetchBudget,
+  ): Promise<Pdu[]> {
+    const found = new Map<EventId, Pdu>();
+    let wanted = [...eventIds];
+    for (let step = 0; step < AUTH_STEPS_MAX && wanted.length > 0; step++) {
+      const fetched = await this.#deps.remote.events(live, servers, wanted, budget);
+      for (const [eventId, pdu] of fetched) found.set(eventId, pdu);
+      const named = new Set([...fetched.values()].flatMap(({ authEvents }) => authEvents));
+      const known = await this.#deps.events.findManyById([...named]);
+      wanted = [...named].filter((eventId) => !found.has(eventId) && !known.has(eventId));
+    }
+    return [...found.values()];
   }
 
   /** Stores those of the events as outliers whose auth events are stored or among them: the others nobody can judge. */

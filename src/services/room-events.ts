@@ -1,9 +1,11 @@
 /** What users say in rooms: messages and state. */
-import { forbidden, invalidParam, MatrixError, missingParam } from '../core/errors.ts';
+import { badJson, forbidden, invalidParam, MatrixError, missingParam } from '../core/errors.ts';
 import { type EventId, parseEventId, type RoomId } from '../core/ids.ts';
-import type { JsonObject } from '../core/json-value.ts';
+import { isJsonObject, type JsonObject } from '../core/json-value.ts';
+import { readPowerLevels } from '../core/power-levels.ts';
 import type { Draft } from '../rooms/append.ts';
 import { shownContent } from '../rooms/client-view.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Aliases } from './aliases.ts';
@@ -108,6 +110,7 @@ export class RoomEvents {
     }
     if (type === 'm.room.member') return membership.setMember(asker, live, stateKey, content);
     if (type === 'm.room.create') throw onlyOnce();
+    if (type === 'm.room.power_levels' && stateKey === '') await this.#checkLevels(live, content);
     if (type === 'm.room.canonical_alias' && stateKey === '') await aliases.checkCanonical(live, content);
     const current = await reader.stateEvent(live, type, stateKey);
     if (current !== null && current.pdu.sender === asker.userId && isSameContent(shownContent(current), content)) {
@@ -121,6 +124,16 @@ export class RoomEvents {
       ...(originServerTs === undefined ? {} : { originServerTs }),
     };
     return this.#send(live.roomId, draft, null);
+  }
+
+  /** Creators whose power nobody can change have no level: to name one is a mistake in any user's content. Throws 400. */
+  async #checkLevels(live: LiveRoom, content: JsonObject): Promise<void> {
+    const { users } = content;
+    const create = await this.#deps.reader.stateEvent(live, 'm.room.create', '');
+    if (!live.rules.creatorsArePrivileged || create === null || !isJsonObject(users)) return;
+    for (const creator of readPowerLevels(live.rules, create.pdu, undefined).privilegedCreators) {
+      if (Object.hasOwn(users, creator)) throw badJson(`users: ${creator} created the room, and has no level in it.`);
+    }
   }
 }
 

@@ -190,7 +190,8 @@ export class RoomUpgrades {
       ...(others.length === 0 ? {} : { additional_creators: [...others] }),
       ...(rules.creatorFrom === 'content' ? { creator: sender } : {}),
       room_version: rules.version,
-      predecessor: { room_id: live.roomId, event_id: newest },
+      // Where the create event names the room, the rooms form a chain without it (MSC4291).
+      predecessor: { room_id: live.roomId, ...(rules.roomIdIsCreateHash ? {} : { event_id: newest }) },
     };
   }
 
