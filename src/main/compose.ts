@@ -38,6 +38,7 @@ import { Deactivation } from '../services/deactivation.ts';
 import { Devices } from '../services/devices.ts';
 import { EventRelations } from '../services/event-relations.ts';
 import { Filters } from '../services/filters.ts';
+import { KeyBackups } from '../services/key-backups.ts';
 import { LastSeen } from '../services/last-seen.ts';
 import { Login } from '../services/login.ts';
 import { Membership } from '../services/membership.ts';
@@ -330,9 +331,11 @@ export function compose(deps: ComposeDeps): Composed {
     mayChangeBySync: (userId) => limiter.tries('presencePerUser', userId),
   });
   const presence = new Presence({ tracker: presenceTracker, clock, db });
+  const keyBackups = new KeyBackups({ db, limitsInfoUri });
   const deactivation = new Deactivation({
     db,
     accounts,
+    keyBackups,
     membership,
     profiles,
     presence,
@@ -487,6 +490,7 @@ export function compose(deps: ComposeDeps): Composed {
     // Read from YAML, so it is JSON.
     extraClientContent: config.wellKnown.extraClientContent as JsonObject,
     filters,
+    keyBackups,
     identityServer: config.wellKnown.defaultIdentityServer,
     login,
     mayChangePassword: sessions.passwordLogin !== false && hasLocalPasswords,

@@ -5,6 +5,7 @@ import type { Database } from '../storage/database.ts';
 import { listRoomsByNumber } from '../storage/events.ts';
 import { listMembershipsOfUser } from '../storage/room-state.ts';
 import type { Accounts } from './accounts.ts';
+import type { KeyBackups } from './key-backups.ts';
 import type { Membership } from './membership.ts';
 import type { Presence } from './presence.ts';
 import type { Profiles } from './profiles.ts';
@@ -12,6 +13,7 @@ import type { Profiles } from './profiles.ts';
 export type DeactivationDeps = {
   readonly db: Database;
   readonly accounts: Accounts;
+  readonly keyBackups: KeyBackups;
   readonly membership: Membership;
   readonly profiles: Profiles;
   readonly presence: Presence;
@@ -30,10 +32,11 @@ export class Deactivation {
    * hides what the user wrote from those who come later.
    */
   async deactivate(userId: UserId, options: { isErased: boolean }): Promise<void> {
-    const { db, accounts, membership, profiles, presence, log } = this.#deps;
+    const { db, accounts, keyBackups, membership, profiles, presence, log } = this.#deps;
     await accounts.close(userId, options);
     await profiles.forget(userId);
     await presence.forget(userId);
+    await keyBackups.forget(userId);
     const memberships = await listMembershipsOfUser(db, userId);
     const toLeave = memberships.filter((row) => row.membership !== 'leave' && row.membership !== 'ban');
     for (const { roomId } of await listRoomsByNumber(

@@ -13,6 +13,7 @@ import { fallbackPageEndpoints } from './fallback-pages.ts';
 import { filterEndpoints } from './filter.ts';
 import { invitingEndpoints } from './inviting.ts';
 import { joiningEndpoints } from './joining.ts';
+import { keyBackupEndpoints } from './key-backup.ts';
 import { kickingEndpoints } from './kicking.ts';
 import { knockingEndpoints } from './knocking.ts';
 import { leavingEndpoints } from './leaving.ts';
@@ -71,6 +72,7 @@ const modules = [
   filterEndpoints,
   invitingEndpoints,
   joiningEndpoints,
+  keyBackupEndpoints,
   kickingEndpoints,
   knockingEndpoints,
   leavingEndpoints,
