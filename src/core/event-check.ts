@@ -7,6 +7,7 @@ import { type EventId, parseEventId, parseUserId, type ServerName, serverNameOf 
 import { findCanonicalFault } from './json.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from './json-value.ts';
 import { EVENT_BYTES_MAX, readPdu } from './pdu-format.ts';
+import { POLICY_KEY_ID } from './policy-server.ts';
 import type { RoomRules } from './room-versions.ts';
 import { signaturesOf, verifySignature } from './signing.ts';
 
@@ -89,11 +90,17 @@ function isThirdPartyInvite(json: JsonObject): boolean {
   return content['membership'] === 'invite' && isJsonObject(content['third_party_invite']);
 }
 
+/** The first signatures of a server, by key ID. That of a policy server is by no key that anybody publishes. */
+function signaturesToCheck(wire: JsonObject, serverName: ServerName): Map<string, string> {
+  const all = [...signaturesOf(wire, serverName)].filter(([keyId]) => keyId !== POLICY_KEY_ID);
+  return new Map(all.slice(0, SIGNATURES_MAX));
+}
+
 /** The keys with which the servers that must sign an event have signed it. */
 export function listKeys(rules: RoomRules, wire: JsonObject): KeyOfEvent[] {
   const keys: KeyOfEvent[] = [];
   for (const serverName of listSigners(rules, wire)) {
-    const keyIds = [...signaturesOf(wire, serverName).keys()].slice(0, SIGNATURES_MAX);
+    const keyIds = [...signaturesToCheck(wire, serverName).keys()];
     keys.push(...keyIds.map((keyId) => ({ serverName, keyId })));
   }
   return keys;
@@ -124,8 +131,8 @@ function findSignatureFault(
   signedText: string,
   keys: readonly KnownKey[],
 ): string | null {
-  const signatures = [...signaturesOf(wire, serverName)].slice(0, SIGNATURES_MAX);
-  if (signatures.length === 0) return `${serverName} has not signed the event`;
+  const signatures = signaturesToCheck(wire, serverName);
+  if (signatures.size === 0) return `${serverName} has not signed the event`;
   const wrong: string[] = [];
   const unknown: string[] = [];
   for (const [keyId, signature] of signatures) {

@@ -13,6 +13,7 @@ import type { RoomGraph } from '../rooms/room-graph.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
 import type { FetchBudget } from '../services/fetch-budget.ts';
+import type { PolicyServers, PolicyVerdict } from '../services/policy-servers.ts';
 import type { RemoteEvents } from '../services/remote-events.ts';
 import type { RemoteState } from '../services/remote-state.ts';
 
@@ -22,6 +23,7 @@ export type FillGapsDeps = {
   readonly graph: RoomGraph;
   readonly remote: RemoteEvents;
   readonly state: RemoteState;
+  readonly policies: Pick<PolicyServers, 'isUsedIn' | 'judge'>;
 };
 
 /** How often one gap is asked about, going further back each time. */
@@ -65,8 +67,25 @@ export class FillGaps {
   }
 
   /** Appends events that `part` found to be ready. */
-  append(live: LiveRoom, pdus: readonly Pdu[]): Promise<ArrivalVerdict[]> {
-    return this.#deps.rooms.append(live.roomId, pdus.map(arrival));
+  async append(live: LiveRoom, pdus: readonly Pdu[]): Promise<ArrivalVerdict[]> {
+    return this.#deps.rooms.append(live.roomId, await this.#arrivals(live, pdus));
+  }
+
+  /** Events as they come into the room, shown to its policy server where they are new. */
+  async #arrivals(live: LiveRoom, pdus: readonly Pdu[]): Promise<Arrival[]> {
+    const { policies, events } = this.#deps;
+    const byId = new Map<EventId, PolicyVerdict>();
+    if (await policies.isUsedIn(live)) {
+      const known = await events.findManyById(pdus.map(({ eventId }) => eventId));
+      const fresh = pdus.filter(({ eventId }) => !isSettled(known.get(eventId)));
+      for (const verdict of await policies.judge(live, fresh)) byId.set(verdict.pdu.eventId, verdict);
+    }
+    // The checks on receipt refuse an event that lacks the signature of the server that vouches for it.
+    return pdus.map((pdu) => ({
+      ...(byId.get(pdu.eventId) ?? { pdu }),
+      kind: 'live',
+      hasAuthorisingSignature: true,
+    }));
   }
 
   /** Fetches what events stand on, and appends all of it; gives the verdicts on the events themselves. */
@@ -90,9 +109,10 @@ export class FillGaps {
       verdicts.clear();
       order = await this.#judgeable(pool, verdicts);
     }
+    const arrivals = await this.#arrivals(live, order);
     const judged = await this.#deps.rooms.append(
       live.roomId,
-      order.map((pdu) => ({ ...arrival(pdu), statesAfter })),
+      arrivals.map((arrival) => ({ ...arrival, statesAfter })),
     );
     for (const verdict of judged) verdicts.set(verdict.eventId, verdict);
     return verdicts;
@@ -182,9 +202,6 @@ export class FillGaps {
     return states;
   }
 }
-
-// The checks on receipt refuse an event that lacks the signature of the server that vouches for it.
-const arrival = (pdu: Pdu): Arrival => ({ pdu, kind: 'live', hasAuthorisingSignature: true });
 
 /** The verdict on an event that is not taken in. */
 const refusal = (eventId: EventId, reason: string, missing: readonly EventId[] = []): ArrivalVerdict => ({

@@ -14,6 +14,7 @@ import type { EventStore } from '../rooms/event-store.ts';
 import type { RoomGraph } from '../rooms/room-graph.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { Backfill } from '../services/backfill.ts';
+import type { PolicyServers } from '../services/policy-servers.ts';
 import type { Presence } from '../services/presence.ts';
 import type { Receipts } from '../services/receipts.ts';
 import { RemoteEvents } from '../services/remote-events.ts';
@@ -75,6 +76,7 @@ export function composeFetching(deps: FetchingDeps): Fetching {
 
 export type InboundDeps = FetchingDeps & {
   readonly fetching: Fetching;
+  readonly policies: PolicyServers;
   readonly db: Database;
   readonly stream: Stream;
   readonly typing: Typing;
@@ -91,7 +93,7 @@ const ANSWERS_KEPT_MS = 3 * HOUR_MS;
 export function composeInbound(deps: InboundDeps): { readonly transactions: Transactions; stop(): Promise<void> } {
   const { federation, fetching, rooms, events, graph, serverName, db, stream, clock, log, metrics } = deps;
   const { remote, state } = fetching;
-  const gaps = new FillGaps({ rooms, events, graph, remote, state });
+  const gaps = new FillGaps({ rooms, events, graph, remote, state, policies: deps.policies });
   const inbox = new RoomInbox({ db, rooms, events, checks: federation.eventChecks, gaps, serverName });
   const bounds = new InboundBounds({ clock });
   const staging = new Staging({ db, stream, clock, log: log.child('inbound.staging'), inbox, bounds });

@@ -13,6 +13,7 @@ import type { Rooms } from '../rooms/rooms.ts';
 import type { ServerVisibility } from '../rooms/server-visibility.ts';
 import type { Accounts } from '../services/accounts.ts';
 import type { Membership } from '../services/membership.ts';
+import type { PolicyServers } from '../services/policy-servers.ts';
 import { PrejoinState } from '../services/prejoin-state.ts';
 import { ReceivedInvites } from '../services/received-invites.ts';
 import { RemoteInvites } from '../services/remote-invites.ts';
@@ -40,6 +41,7 @@ export type MembershipWithOthersDeps = {
   readonly random: Random;
   readonly log: Log;
   readonly rooms: Rooms;
+  readonly policies: PolicyServers;
   readonly reader: RoomReader;
   readonly events: EventStore;
 };
@@ -69,7 +71,7 @@ export function composeMembershipWithOthers(deps: MembershipWithOthersDeps): Mem
     }),
     restrictedJoins: new RestrictedJoins({ db, reader }),
     prejoinState,
-    remoteInvites: new RemoteInvites({ rooms, reader, prejoinState, remote, keys }),
+    remoteInvites: new RemoteInvites({ rooms, policies: deps.policies, reader, prejoinState, remote, keys }),
   };
 }
 
@@ -83,6 +85,7 @@ export type ResidenceDeps = {
   readonly limiter: RateLimiter;
   readonly log: Log;
   readonly rooms: Rooms;
+  readonly policies: PolicyServers;
   readonly reader: RoomReader;
   readonly events: EventStore;
   readonly graph: RoomGraph;

@@ -45,6 +45,7 @@ import { Membership } from '../services/membership.ts';
 import { MutualRooms } from '../services/mutual-rooms.ts';
 import { Notifications } from '../services/notifications.ts';
 import { Passwords } from '../services/passwords.ts';
+import { PolicyServers } from '../services/policy-servers.ts';
 import { Presence } from '../services/presence.ts';
 import { Profiles } from '../services/profiles.ts';
 import { PublishedRooms } from '../services/published-rooms.ts';
@@ -198,6 +199,13 @@ export function compose(deps: ComposeDeps): Composed {
   const snapshots = new Snapshots({ db, cacheBytesMax: SNAPSHOTS_BYTES_MAX });
   const authIndex = new AuthIndex({ db, events, cacheBytesMax: AUTH_INDEX_BYTES_MAX });
   const relations = new Relations({ db });
+  const policies = new PolicyServers({
+    events,
+    client: federation.client,
+    serverName,
+    clock,
+    log: log.child('services.policy-servers'),
+  });
   const rooms = new Rooms({
     db,
     clock,
@@ -211,6 +219,7 @@ export function compose(deps: ComposeDeps): Composed {
     stream,
     roomsBytesMax: ROOMS_BYTES_MAX,
     dummyEventsThreshold: config.rooms.dummyEventsThreshold,
+    policies,
   });
   metrics?.measuredBy(
     {
@@ -260,7 +269,7 @@ export function compose(deps: ComposeDeps): Composed {
     remote: federation.client,
     config: config.rooms,
   });
-  const withOthers = composeMembershipWithOthers({ ...deps, rooms, reader, events });
+  const withOthers = composeMembershipWithOthers({ ...deps, rooms, reader, events, policies });
   const membership = new Membership({
     db,
     rooms,
@@ -463,9 +472,21 @@ export function compose(deps: ComposeDeps): Composed {
     accounts,
     membership,
     serverVisibility,
+    policies,
     ...withOthers,
   });
-  const inbound = composeInbound({ ...deps, fetching, rooms, events, graph, serverName, typing, receipts, presence });
+  const inbound = composeInbound({
+    ...deps,
+    fetching,
+    rooms,
+    events,
+    graph,
+    policies,
+    serverName,
+    typing,
+    receipts,
+    presence,
+  });
 
   // What goes out
   const federationSender = composeFederationSender({ ...deps, events });

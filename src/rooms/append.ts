@@ -197,7 +197,7 @@ async function oldReferences(
 }
 
 /** The server of the user who lets someone into a restricted room. */
-function vouchingServerOf(pdu: Pdu): ServerName | null {
+export function vouchingServerOf(pdu: Pdu): ServerName | null {
   const vouching = parseUserId(pdu.content['join_authorised_via_users_server']);
   return vouching === null ? null : serverNameOf(vouching);
 }

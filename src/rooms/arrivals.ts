@@ -33,6 +33,10 @@ export type Arrival = {
   readonly isForUsToTell?: boolean;
   /** Whether the server that vouches for a restricted join signed it. */
   readonly hasAuthorisingSignature?: boolean;
+  /** Why the room's policy server is against it: then a live event is soft-failed, whatever the rules say. */
+  readonly advisedAgainst?: string | null;
+  /** What the client of a local user called it, as in `Draft`. */
+  readonly sentAs?: string;
 };
 
 export type ArrivalVerdict = {
@@ -192,6 +196,11 @@ async function appendArrival(
       reason = current.reason;
     }
   }
+  const { advisedAgainst = null } = arrival;
+  if (standing === 'ok' && arrival.kind === 'live' && advisedAgainst !== null) {
+    standing = 'soft-failed';
+    reason = advisedAgainst;
+  }
   const isBehindHole = arrival.kind === 'live' && missingPrevEvents.length > 0;
   if (isBehindHole) await work.leaveRoomInLog();
   const position = arrival.kind === 'live' ? work.issue() : positionBackwards();
@@ -209,6 +218,7 @@ async function appendArrival(
     standing,
     reason,
     missingPrevEvents,
+    sentAs: arrival.sentAs ?? null,
     goesOut: arrival.isForUsToTell ?? false,
   });
   if (isTaken) {

@@ -20,11 +20,13 @@ import {
   type Draft,
   settleCurrentState,
   templateOfDraft,
+  vouchingServerOf,
 } from './append.ts';
 import { type Arrival, type ArrivalVerdict, appendArrivals } from './arrivals.ts';
 import { LiveRoom } from './live-room.ts';
 import { type OnceKey, OnceKeys } from './once-keys.ts';
 import { buildOutOfBandLeave, type OutOfBandMembership, receiveOutOfBand } from './out-of-band.ts';
+import type { PolicySignatures } from './policy-signatures.ts';
 import { RoomWork } from './room-work.ts';
 import { DUMMY_EVENT_TYPE, type StoredEvent } from './stored-event.ts';
 
@@ -48,6 +50,7 @@ export type RoomsDeps = AppendDeps & {
   readonly roomsBytesMax: number;
   /** From how many forward extremities on a room's tips are joined by an event that does nothing else. */
   readonly dummyEventsThreshold: number;
+  readonly policies: PolicySignatures;
 };
 
 /** How many local users are tried for one who may join tips. */
@@ -62,6 +65,7 @@ export class Rooms {
   readonly #onceKeys: OnceKeys;
   #lastCreateTs = 0;
   readonly #once = new Map<string, Promise<StoredEvent[]>>();
+  readonly #healing = new Set<RoomId>();
 
   constructor(deps: RoomsDeps) {
     this.#deps = deps;
@@ -147,20 +151,77 @@ export class Rooms {
     onceKey: OnceKey | null,
     also: readonly Statement[],
   ): Promise<StoredEvent[]> {
+    const live = await this.get(roomId);
+    for (const draft of drafts) {
+      if (await this.#deps.policies.isNeeded(live, draft)) return this.#sendSigned(live, drafts, onceKey, also);
+    }
     let made: StoredEvent[] = [];
     const committed = await this.#inQueue(roomId, async () => {
       const held = await this.#hold(roomId);
       return this.#prepare(held, async (work) => {
         made = await appendDrafts(this.#deps, work, drafts);
-        work.statements.push(...also);
-        if (onceKey !== null) {
-          work.statements.push(insertOnceKey(onceKey, made.at(-1)!.eventId, this.#deps.clock.now()));
-        }
+        this.#finishSend(work, made.at(-1)!, onceKey, also);
       });
     });
     await committed.done;
     if (onceKey !== null) this.#onceKeys.note(onceKey, made.at(-1)!.eventId);
     return made;
+  }
+
+  #finishSend(work: RoomWork, last: StoredEvent, onceKey: OnceKey | null, also: readonly Statement[]): void {
+    work.statements.push(...also);
+    if (onceKey !== null) work.statements.push(insertOnceKey(onceKey, last.eventId, this.#deps.clock.now()));
+  }
+
+  /**
+   * Sends events into a room whose policy server must sign each of them. The room goes on while it is asked, so that what
+   * one says may stand beside what others say. Where it refuses one, those before it are sent.
+   */
+  async #sendSigned(
+    live: LiveRoom,
+    drafts: readonly Draft[],
+    onceKey: OnceKey | null,
+    also: readonly Statement[],
+  ): Promise<StoredEvent[]> {
+    const made: StoredEvent[] = [];
+    for (const [index, draft] of drafts.entries()) {
+      const isLast = index === drafts.length - 1;
+      made.push(await this.#sendOneSigned(live, draft, isLast ? onceKey : null, isLast ? also : []));
+    }
+    return made;
+  }
+
+  async #sendOneSigned(
+    { roomId }: LiveRoom,
+    draft: Draft,
+    onceKey: OnceKey | null,
+    also: readonly Statement[],
+  ): Promise<StoredEvent> {
+    const built = await this.build(roomId, draft);
+    const pdu = await this.#deps.policies.sign(await this.get(roomId), built);
+    const arrival: Arrival = {
+      pdu,
+      kind: 'live',
+      isForUsToTell: draft.type !== DUMMY_EVENT_TYPE,
+      hasAuthorisingSignature: vouchingServerOf(pdu) === this.#deps.serverName,
+      ...(draft.sentAs === undefined ? {} : { sentAs: draft.sentAs }),
+    };
+    let made: StoredEvent | null = null;
+    const committed = await this.#inQueue(roomId, async () => {
+      const held = await this.#hold(roomId);
+      return this.#prepare(held, async (work) => {
+        const issue = (): number => this.#deps.stream.issueBackwards();
+        const [verdict] = await appendArrivals(this.#deps, work, [arrival], issue);
+        // The room went on meanwhile: whoever sent it may have lost the right to.
+        if (verdict!.standing !== 'ok') throw forbidden(`This is not allowed: ${verdict!.reason}.`);
+        made = (await work.find([pdu.eventId])).get(pdu.eventId)!;
+        this.#finishSend(work, made, onceKey, also);
+      });
+    });
+    await committed.done;
+    if (onceKey !== null) this.#onceKeys.note(onceKey, pdu.eventId);
+    this.#healLater(roomId);
+    return made!;
   }
 
   /**
@@ -255,9 +316,7 @@ export class Rooms {
       });
     });
     await committed.done;
-    const live = this.#held.get(roomId)?.live;
-    // In a turn of its own, so that whoever waits for the room goes first.
-    if (live !== undefined && this.#wantsHealing(live)) void this.#heal(roomId).catch(() => {});
+    this.#healLater(roomId);
     return verdicts;
   }
 
@@ -265,31 +324,42 @@ export class Rooms {
     return live.extremities.size > this.#deps.dummyEventsThreshold && live.isServerJoined;
   }
 
+  /** Joins the tips of a room where they have piled up, in a turn of its own: whoever waits for the room goes first. */
+  #healLater(roomId: RoomId): void {
+    const live = this.atHand(roomId);
+    if (live === null || !this.#wantsHealing(live) || this.#healing.has(roomId)) return;
+    this.#healing.add(roomId);
+    void this.#heal(roomId)
+      .catch(() => {})
+      .finally(() => this.#healing.delete(roomId));
+  }
+
   /**
-   * Joins the tips of a room that have piled up, by events of a local user that clients do not see. Where no local user
-   * may send anything, that is tried again only when they have become twice as many.
+   * Joins the tips by events of a local user that clients do not see. Where no local user may send anything, that is tried
+   * again only when they have become twice as many.
    */
   async #heal(roomId: RoomId): Promise<void> {
-    for (let isOver = false; !isOver; ) {
-      isOver = await this.#inQueue(roomId, async () => {
-        const held = await this.#hold(roomId);
-        const { live } = held;
-        const tips = live.extremities.size;
-        if (!this.#wantsHealing(live) || tips < held.unhealedTips * 2) return true;
-        for (const sender of [...live.joinedLocal].slice(0, HEALERS_MAX)) {
-          const draft = { type: DUMMY_EVENT_TYPE, stateKey: null, sender, content: {} };
-          try {
-            await this.#prepare(held, async (work) => void (await appendDrafts(this.#deps, work, [draft])));
-            held.unhealedTips = 0;
-            return false;
-          } catch (error) {
-            if (!(error instanceof MatrixError)) throw error;
-          }
-        }
-        held.unhealedTips = tips;
-        return true;
-      });
+    for (;;) {
+      const held = await this.#inQueue(roomId, () => this.#hold(roomId));
+      const tips = held.live.extremities.size;
+      if (!this.#wantsHealing(held.live) || tips < held.unhealedTips * 2) return;
+      const isJoined = await this.#joinTips(held.live);
+      held.unhealedTips = isJoined ? 0 : tips;
+      if (!isJoined) return;
     }
+  }
+
+  async #joinTips({ roomId, joinedLocal }: LiveRoom): Promise<boolean> {
+    for (const sender of [...joinedLocal].slice(0, HEALERS_MAX)) {
+      try {
+        await this.#send(roomId, [{ type: DUMMY_EVENT_TYPE, stateKey: null, sender, content: {} }], null, []);
+        return true;
+      } catch (error) {
+        if (!(error instanceof MatrixError)) throw error;
+        if (error.status !== 403) return false;
+      }
+    }
+    return false;
   }
 
   /** How many rooms in memory have how many forward extremities, by the upper bound of a few ranges. */

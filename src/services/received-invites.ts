@@ -12,6 +12,7 @@ import { findRoomRules, type RoomRules } from '../core/room-versions.ts';
 import { type SigningKey, signEvent } from '../core/signing.ts';
 import { readStrippedState } from '../core/stripped-state.ts';
 import type { EventChecks } from '../remote/event-checks.ts';
+import type { PolicySignatures } from '../rooms/policy-signatures.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Accounts } from './accounts.ts';
 import type { Limits } from './asker.ts';
@@ -20,6 +21,7 @@ import type { ResidentRooms } from './resident-rooms.ts';
 
 export type ReceivedInvitesDeps = {
   readonly rooms: Rooms;
+  readonly policies: PolicySignatures;
   readonly accounts: Accounts;
   readonly membership: Membership;
   readonly residentRooms: ResidentRooms;
@@ -59,7 +61,7 @@ export class ReceivedInvites {
    *   invite; 413 and 429 past the limits
    */
   async receive(origin: ServerName, sent: SentInvite): Promise<JsonObject> {
-    const { rooms, limits, serverName, signingKey, refusesAll } = this.#deps;
+    const { rooms, policies, limits, serverName, signingKey, refusesAll } = this.#deps;
     const { roomId } = sent;
     const live = await rooms.find(roomId);
     const rules = rulesOf(sent.version ?? live?.rules.version ?? '1');
@@ -83,7 +85,8 @@ export class ReceivedInvites {
       throw invalidParam(`The event is not good: ${checked?.refusal ?? 'it was not checked'}.`);
     }
     const strippedState = await this.#stateOf(rules, roomId, sent.roomState);
-    const json = signEvent(rules, checked.pdu.json, serverName, signingKey);
+    const shown = live?.isServerJoined ? await policies.sign(live, checked.pdu) : checked.pdu;
+    const json = signEvent(rules, shown.json, serverName, signingKey);
     const signed = pduFromStored(rules, pdu.eventId, json);
     const isOutside = await rooms.receiveOutOfBand({ roomId, rules, pdu: signed, strippedState });
     if (!isOutside) await this.#append(roomId, signed);

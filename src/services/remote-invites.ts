@@ -14,12 +14,14 @@ import type { FederationClient } from '../remote/federation-client.ts';
 import { RemoteError } from '../remote/remote-error.ts';
 import type { PublicKeys } from '../remote/request-guard.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
+import type { PolicySignatures } from '../rooms/policy-signatures.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { PrejoinState } from './prejoin-state.ts';
 
 export type RemoteInvitesDeps = {
   readonly rooms: Rooms;
+  readonly policies: PolicySignatures;
   readonly reader: RoomReader;
   readonly prejoinState: PrejoinState;
   readonly remote: Pick<FederationClient, 'call'>;
@@ -48,10 +50,11 @@ export class RemoteInvites {
    *   that server does not know the room's version, 502 where it does not answer as it must
    */
   async send(live: LiveRoom, { sender, target, content }: WantedInvite): Promise<EventId> {
-    const { rooms, prejoinState } = this.#deps;
+    const { rooms, policies, prejoinState } = this.#deps;
     if (!(await this.mayReach(live))) throw forbidden('The room is for users of one server only.');
     const destination = serverNameOf(target);
-    const pdu = await rooms.build(live.roomId, { type: 'm.room.member', stateKey: target, sender, content });
+    const built = await rooms.build(live.roomId, { type: 'm.room.member', stateKey: target, sender, content });
+    const pdu = await policies.sign(live, built);
     const told = await this.#ask(destination, live.rules, pdu, await prejoinState.of(live, sender));
     const signed = await this.#withTheirs(destination, live.rules, pdu, told);
     const [verdict] = await rooms.append(live.roomId, [{ pdu: signed, kind: 'live', isForUsToTell: true }]);

@@ -13,6 +13,7 @@ import { type SigningKey, signEvent } from '../core/signing.ts';
 import type { EventChecks } from '../remote/event-checks.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
+import type { PolicySignatures } from '../rooms/policy-signatures.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
 import type { Limits } from './asker.ts';
@@ -24,6 +25,7 @@ export type Wish = 'join' | 'leave' | 'knock';
 
 export type ResidentHandshakesDeps = {
   readonly rooms: Rooms;
+  readonly policies: PolicySignatures;
   readonly events: EventStore;
   readonly residentRooms: ResidentRooms;
   readonly restrictedJoins: RestrictedJoins;
@@ -88,13 +90,14 @@ export class ResidentHandshakes {
   /**
    * Takes in a member event that its server made of our template. One that came before is answered as it was then.
    *
-   * @throws MatrixError as `make`; 400 M_INVALID_PARAM for an event that is something else than it was sent as (threat B1)
+   * @throws MatrixError as `make`; 400 M_INVALID_PARAM for an event that is something else than it was sent as (threat B1);
+   *   403, 429, 502 where the room's policy server does not sign it
    */
   async take(
     origin: ServerName,
     { roomId, eventId, wish, wire }: { roomId: RoomId; eventId: EventId; wish: Wish; wire: JsonObject },
   ): Promise<Taken> {
-    const { rooms, events, limits } = this.#deps;
+    const { rooms, policies, events, limits } = this.#deps;
     const live = await this.#room(origin, roomId);
     const { rules } = live;
     const read = readPdu(rules, wire);
@@ -104,7 +107,7 @@ export class ResidentHandshakes {
     const { sender } = read.pdu;
     if (wish === 'join' && live.membershipOf(sender) !== 'join') limits.spend('joinsPerRoom', roomId);
     const json = wish === 'join' ? await this.#cosigned(live, read.pdu) : read.pdu.json;
-    const pdu = await this.#checked(rules, json, roomId);
+    const pdu = await policies.sign(live, await this.#checked(rules, json, roomId));
     const serversBefore = [...live.joinedByServer.keys()];
     const [verdict] = await rooms.append(roomId, [
       { pdu, kind: 'live', hasAuthorisingSignature: true, isForUsToTell: true },

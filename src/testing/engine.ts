@@ -71,6 +71,7 @@ export async function startEngine(
     signingKey: SIGNING_KEY,
     roomsBytesMax: 64_000_000,
     dummyEventsThreshold,
+    policies: { isNeeded: async () => false, sign: async (_, pdu) => pdu },
   });
   const ignored = new IgnoredUsers({ db, stream });
   const retention = new Retention({ events, clock, config: defaultConfig(serverName).retention });

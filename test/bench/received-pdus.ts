@@ -51,7 +51,14 @@ const nobody = () => Promise.reject(new Error('Nothing is missing here.'));
 const signal = new AbortController().signal;
 const remote = new RemoteEvents({ client: { call: nobody, stream: nobody }, checks, signal, log: silentLog });
 const state = new RemoteState({ rooms, events, graph, remote });
-const gaps = new FillGaps({ rooms, events, graph, remote, state });
+const gaps = new FillGaps({
+  rooms,
+  events,
+  graph,
+  remote,
+  state,
+  policies: { isUsedIn: async () => false, judge: async () => [] },
+});
 const inbox = new RoomInbox({ db, rooms, events, checks, gaps, serverName: SERVER_NAME });
 const bounds = new InboundBounds({ clock });
 const staging = new Staging({ db, stream, clock, log: silentLog, inbox, bounds });
