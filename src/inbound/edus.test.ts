@@ -53,6 +53,25 @@ forEachDatabase((database) => {
     assert.deepEqual(await typists(alice, room), []);
   });
 
+  test('typing and receipts of a server that the access control list keeps out are dropped (v1.13/3, B9)', async (t) => {
+    const { alice, room, played, tell } = await scene(t);
+    const eventId = await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'hello' });
+    const typing = edu('m.typing', { room_id: room.id, user_id: played.bob, typing: true });
+    const receipt = edu('m.receipt', {
+      [room.id]: { 'm.read': { [played.bob]: { event_ids: [eventId], data: { ts: 1 } } } },
+    });
+
+    await alice.setState(room, 'm.room.server_acl', { allow: ['*'], deny: ['remote.TEST'] });
+    await tell(typing, receipt);
+    assert.deepEqual(await typists(alice, room), []);
+    assert.equal(await ephemeral(alice, room, 'm.receipt'), undefined);
+
+    await alice.setState(room, 'm.room.server_acl', { allow: ['*'] });
+    await tell(typing, receipt);
+    assert.deepEqual(await typists(alice, room), [played.bob]);
+    assert.ok(await ephemeral(alice, room, 'm.receipt'));
+  });
+
   test('receipts are shown, also those of threads, and never go back', async (t) => {
     const { alice, room, played, tell } = await scene(t);
     const [one, two] = [await alice.say(room, 'one'), await alice.say(room, 'two')];

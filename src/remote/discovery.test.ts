@@ -207,7 +207,7 @@ const TABLE: readonly {
 ];
 
 for (const { title, name, pages, dns, found, asksNobody = false } of TABLE) {
-  test(`where a server is: ${title}`, async (t) => {
+  test(`where a server is (v1.8/2): ${title}`, async (t) => {
     const { find, asked, names } = await setUp(t, {
       ...(pages === undefined ? {} : { pages }),
       ...(dns === undefined ? {} : { dns }),

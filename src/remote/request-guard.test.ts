@@ -108,7 +108,7 @@ test('a header without destination is taken, as old servers send it', async (t) 
   assert.equal((await remote.signedRequest('GET', LOOK, undefined, { authorization })).status, 200);
 });
 
-test('a signature counts only for the very request: method, path, query, body, origin and destination', async (t) => {
+test('a signature counts only for the very request: method, path, query, body, origin and destination (v1.3/4)', async (t) => {
   const { remote } = await scene(t);
   const other = { key: OTHER_KEY };
   const cases: [what: string, status: Promise<{ status: number; body: { errcode: string } }>][] = [

@@ -325,7 +325,7 @@ forEachDatabase((database) => {
     assert.equal(room.requests('send_join').length, 2);
   });
 
-  test('B10: a restricted room is joined where the server that lets us in signs for it, and only there', async (t) => {
+  test('B10, v1.2/2: a restricted room is joined where the server that lets us in signs for it, and only there', async (t) => {
     const allow = [{ type: 'm.room_membership', room_id: '!space:remote.test' }];
     const { server, alice, room } = await scene(t, { joinRules: { join_rule: 'restricted', allow } });
     const [bob, carol] = [await server.user('bob'), await server.user('carol')];
@@ -377,7 +377,7 @@ forEachDatabase((database) => {
     assert.deepEqual(succeeded(topic), { topic: 'only they know' });
   });
 
-  test('a knock goes to a server in the room, shows what that tells of it, and is taken back there', async (t) => {
+  test('a knock goes to a server in the room, shows what that tells of it, and is taken back there (v1.1/4)', async (t) => {
     const { alice, room } = await scene(t, { joinRules: { join_rule: 'knock' } });
     room.add('m.room.name', '', { name: 'Behind a door' });
     const before = (await alice.sync()).next_batch;

@@ -56,7 +56,7 @@ forEachDatabase((database) => {
     return { clock, server, remote, alice: await server.user('alice') };
   }
 
-  test('a space of another server is walked through it, each room once, and asked for again after some minutes', async (t) => {
+  test('a space of another server is walked through it, each room once, and asked for again after some minutes (v1.2/1)', async (t) => {
     const { clock, remote, alice } = await scene(t);
     const [inner, room] = ['!inner:remote.test', '!room:remote.test'];
     tell(remote, {

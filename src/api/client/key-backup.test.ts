@@ -58,7 +58,7 @@ forEachDatabase((database) => {
     assert.equal(new Set(versions).size, 3);
   });
 
-  test('keys are put by one, by room and all at once, and read and deleted likewise', async (t) => {
+  test('keys are put by one, by room and all at once, and read and deleted likewise (v1.1/2)', async (t) => {
     const server = await testServer(t, { database });
     const [alice, bob] = [await server.user('alice'), await server.user('bob')];
     const version = await begin(alice);

@@ -61,7 +61,7 @@ forEachDatabase((database) => {
     });
   }
 
-  test('the first version of the call answers a pair of the status and the answer', async (t) => {
+  test('servers from before v1.18/9 use the first version of the call, and get a pair of the status and the answer', async (t) => {
     const { remote, room, bob } = await scene(t);
     const { event } = succeeded(await make(remote, 'join', room.id, bob));
     const join = fill(remote, '11', event);

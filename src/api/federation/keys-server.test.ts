@@ -39,7 +39,7 @@ forEachDatabase((database) => {
     assert.ok(readServerKeys(server.serverName as ServerName, body, clock.now()).allowed);
   });
 
-  test('the word on our keys is renewed before half of its validity is over, and found under the old path too', async (t) => {
+  test('the word on our keys is renewed before half of its validity is over, and found under the old path too (v1.6/4)', async (t) => {
     const clock = handClock();
     const server = await testServer(t, { database, clock });
     const validUntil = async (path = '/_matrix/key/v2/server') => (await server.get(path)).body.valid_until_ts;
