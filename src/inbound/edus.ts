@@ -21,6 +21,7 @@ import type { Rooms } from '../rooms/rooms.ts';
 import { mayTakePart } from '../rooms/server-access.ts';
 import type { Presence } from '../services/presence.ts';
 import type { Receipts, ReceivedReceipt } from '../services/receipts.ts';
+import type { ToDevice } from '../services/to-device.ts';
 import type { RemotePresence } from '../stream/presence-tracker.ts';
 import type { Typing } from '../stream/typing.ts';
 
@@ -30,6 +31,7 @@ export type InboundEdusDeps = {
   readonly typing: Typing;
   readonly receipts: Pick<Receipts, 'receive'>;
   readonly presence: Pick<Presence, 'receive'>;
+  readonly toDevice: Pick<ToDevice, 'receive'>;
   readonly log: Log;
   /** Told of each EDU: what became of it. */
   readonly count: (type: string, outcome: 'taken' | 'dropped') => void;
@@ -54,6 +56,7 @@ export class InboundEdus {
       ['m.typing', (origin, content) => this.#receiveTyping(origin, content)],
       ['m.receipt', (origin, content) => this.#receiveReceipts(origin, content)],
       ['m.presence', (origin, content) => this.#receivePresence(origin, content)],
+      ['m.direct_to_device', (origin, content) => deps.toDevice.receive(origin, content)],
     ]);
   }
 
@@ -127,7 +130,7 @@ export class InboundEdus {
 }
 
 /** Types that wait for end-to-end encryption: counted by name and dropped. */
-const LATER = new Set(['m.device_list_update', 'm.direct_to_device', 'm.signing_key_update']);
+const LATER = new Set(['m.device_list_update', 'm.signing_key_update']);
 
 function readReceipt(
   origin: ServerName,

@@ -19,6 +19,7 @@ import type { Presence } from '../services/presence.ts';
 import type { Receipts } from '../services/receipts.ts';
 import { RemoteEvents } from '../services/remote-events.ts';
 import { RemoteState } from '../services/remote-state.ts';
+import type { ToDevice } from '../services/to-device.ts';
 import type { Database } from '../storage/database.ts';
 import { deleteReceivedTransactionsBefore } from '../storage/received-transactions.ts';
 import type { Stream } from '../stream/stream.ts';
@@ -82,6 +83,7 @@ export type InboundDeps = FetchingDeps & {
   readonly typing: Typing;
   readonly receipts: Receipts;
   readonly presence: Presence;
+  readonly toDevice: ToDevice;
   readonly metrics: Metrics | null;
 };
 
@@ -113,6 +115,7 @@ export function composeInbound(deps: InboundDeps): { readonly transactions: Tran
     typing: deps.typing,
     receipts: deps.receipts,
     presence: deps.presence,
+    toDevice: deps.toDevice,
     log: log.child('inbound.edus'),
     count: (type, outcome) => received?.with(type, outcome).inc(),
   });

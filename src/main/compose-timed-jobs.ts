@@ -11,6 +11,7 @@ import { EventPurge } from '../senders/event-purge.ts';
 import { RedactedContent } from '../senders/redacted-content.ts';
 import type { Database } from '../storage/database.ts';
 import { deleteOnceKeysBefore } from '../storage/events.ts';
+import { deleteToDeviceOnceBefore } from '../storage/to-device.ts';
 import type { Stream } from '../stream/stream.ts';
 
 export type TimedJobsDeps = {
@@ -43,7 +44,11 @@ export function composeTimedJobs(deps: TimedJobsDeps): () => Promise<void> {
   const stopForgetting = every(
     clock,
     HOUR_MS,
-    () => deleteOnceKeysBefore(db, clock.now() - ONCE_KEYS_KEPT_MS),
+    async () => {
+      const beforeMs = clock.now() - ONCE_KEYS_KEPT_MS;
+      await deleteOnceKeysBefore(db, beforeMs);
+      await deleteToDeviceOnceBefore(db, beforeMs);
+    },
     (error) => log.error('Old transaction IDs could not be forgotten.', { error }),
   );
   return async () => {

@@ -74,6 +74,7 @@ import { SearchReplies } from '../services/search-reply.ts';
 import { SharedSecretRegistration } from '../services/shared-secret-registration.ts';
 import { ShortTokens } from '../services/short-tokens.ts';
 import { SpaceHierarchy } from '../services/space-hierarchy.ts';
+import { ToDevice } from '../services/to-device.ts';
 import { Turn } from '../services/turn.ts';
 import { UserDirectory } from '../services/user-directory.ts';
 import { UserDirectoryIndex } from '../services/user-directory-index.ts';
@@ -82,6 +83,7 @@ import type { Database } from '../storage/database.ts';
 import { ChangeIndex } from '../stream/change-index.ts';
 import { PresenceTracker } from '../stream/presence-tracker.ts';
 import type { Stream } from '../stream/stream.ts';
+import { ToDeviceInbox } from '../stream/to-device-inbox.ts';
 import { Typing } from '../stream/typing.ts';
 import { OldSync } from '../sync/old-sync.ts';
 import { PresenceViews } from '../sync/presence-view.ts';
@@ -422,6 +424,9 @@ export function compose(deps: ComposeDeps): Composed {
     { includesOffline: config.presence.includeOfflineUsers },
   );
   const changes = new ChangeIndex(stream);
+  const inbox = new ToDeviceInbox({ db, stream, log: log.child('stream.to-device-inbox') });
+  const { mayFederateWith } = federation;
+  const toDevice = new ToDevice({ db, stream, clock, random, inbox, limiter, serverName, mayFederateWith });
   const userRooms = new UserRoomsCache({ db, stream });
   const sync = new Sync({
     db,
@@ -442,6 +447,7 @@ export function compose(deps: ComposeDeps): Composed {
     ignored,
     presence: presenceTracker,
     presenceViews,
+    inbox,
   });
   const oldSync = new OldSync({
     db,
@@ -486,6 +492,7 @@ export function compose(deps: ComposeDeps): Composed {
     typing,
     receipts,
     presence,
+    toDevice,
   });
 
   // What goes out
@@ -556,6 +563,7 @@ export function compose(deps: ComposeDeps): Composed {
       random,
     }),
     sync,
+    toDevice,
     transactions: inbound.transactions,
     turn: new Turn({ config: config.turn, clock }),
     typing,
@@ -580,7 +588,7 @@ export function compose(deps: ComposeDeps): Composed {
       await fetching.stop();
       await Promise.all([inbound.stop(), stopEdus()]);
       await Promise.all([searchIndex?.stop(), userDirectoryIndex?.stop(), federationSender.stop()]);
-      await lastSeen.flush();
+      await Promise.all([lastSeen.flush(), inbox.stop()]);
       await Promise.all([presenceTracker.stop(), captcha?.stop()]);
     },
   };

@@ -16,6 +16,7 @@ import {
 } from '../storage/devices.ts';
 import { deleteShortTokensOfUser } from '../storage/short-tokens.ts';
 import type { Statement } from '../storage/sql.ts';
+import { deleteToDeviceOf } from '../storage/to-device.ts';
 import type { AccessTokens } from './access-tokens.ts';
 
 export type DevicesDeps = {
@@ -110,7 +111,7 @@ export class Devices {
 
   /** Logs devices out and forgets them; those that are not there count as done. */
   async delete(userId: UserId, deviceIds: readonly string[]): Promise<void> {
-    await this.#deps.db.commit([deleteTokensOfDevices(userId, deviceIds), deleteDevices(userId, deviceIds)]);
+    await this.#deps.db.commit([deleteTokensOfDevices(userId, deviceIds), ...endOf(userId, deviceIds)]);
     this.#deps.accessTokens.forget(userId);
   }
 
@@ -123,7 +124,7 @@ export class Devices {
     const deviceIds = devices.map((device) => device.deviceId).filter((deviceId) => deviceId !== except?.deviceId);
     await this.#deps.db.commit([
       deleteTokensOfUser(userId, except?.tokenId ?? null),
-      deleteDevices(userId, deviceIds),
+      ...endOf(userId, deviceIds),
       deleteShortTokensOfUser(userId),
     ]);
     this.#deps.accessTokens.forget(userId);
@@ -133,6 +134,11 @@ export class Devices {
     const letter = (): string => ID_ALPHABET[this.#deps.random.integer(ID_ALPHABET.length)]!;
     return Array.from({ length: ID_LENGTH }, letter).join('');
   }
+}
+
+/** Forgets devices and what is theirs. */
+function endOf(userId: UserId, deviceIds: readonly string[]): Statement[] {
+  return [deleteDevices(userId, deviceIds), deleteToDeviceOf(userId, deviceIds)];
 }
 
 function checkLength(text: string, what: string): void {

@@ -50,6 +50,17 @@ export async function findDevice(db: Reader, userId: UserId, deviceId: string): 
   return columns && toDevice(columns);
 }
 
+/** The devices of several users. */
+export async function listDevicesOf(
+  db: Reader,
+  userIds: readonly UserId[],
+): Promise<{ userId: UserId; deviceId: string }[]> {
+  const rows = await db.all<{ user_id: string; device_id: string }>(
+    sql`select user_id, device_id from devices where user_id ${anyOf(userIds)}`,
+  );
+  return rows.map((row) => ({ userId: row.user_id as UserId, deviceId: row.device_id }));
+}
+
 /** Stores a device; one that is there already stays as it is. */
 export function insertDevice(row: Pick<DeviceRow, 'userId' | 'deviceId' | 'displayName' | 'createdMs'>): Statement {
   return sql`insert into devices (user_id, device_id, display_name, created_ms)

@@ -2,7 +2,7 @@
  * The log's positions, and those who wait for them. A position is given out when a change is prepared and becomes
  * visible when all before it are on disk, so that a reader never skips a change that commits late.
  */
-import type { UserId } from '../core/ids.ts';
+import type { ServerName, UserId } from '../core/ids.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Database } from '../storage/database.ts';
 import type { Statement } from '../storage/sql.ts';
@@ -37,6 +37,8 @@ export type Change = {
   readonly goesOut?: boolean;
   /** Of events: whether other servers are in the room since, or no longer. */
   readonly changesServers?: boolean;
+  /** Servers that EDUs were put down for (`outgoing_edus`). */
+  readonly edusTo?: readonly ServerName[];
   /** Whole groups that should wake up besides: all who are in some rooms are never put into one set. */
   readonly alsoIn?: readonly ReadonlySet<UserId>[];
 };

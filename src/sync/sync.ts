@@ -15,7 +15,7 @@ import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
-import { formatSyncToken } from '../rooms/sync-token.ts';
+import { formatSyncPlace } from '../rooms/sync-token.ts';
 import { type AccountDataRow, findPushRules, listAccountData } from '../storage/account-data.ts';
 import type { Database } from '../storage/database.ts';
 import { listReceipts } from '../storage/receipts.ts';
@@ -23,6 +23,7 @@ import { listMembershipChanges, type MembershipRow } from '../storage/room-state
 import type { ChangeIndex } from '../stream/change-index.ts';
 import type { PresenceTracker } from '../stream/presence-tracker.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
+import type { ToDeviceInbox } from '../stream/to-device-inbox.ts';
 import type { Typing } from '../stream/typing.ts';
 import type { PresenceViews } from './presence-view.ts';
 import { receiptContent } from './receipt-content.ts';
@@ -34,8 +35,12 @@ import type { UserRooms, UserRoomsCache } from './user-rooms.ts';
 export type SyncAsk = {
   readonly reader: ViewReader;
   readonly filter: SyncFilter;
+  /** null where the token belongs to no device. */
+  readonly deviceId: string | null;
   /** null for an initial sync. */
   readonly since: StreamPosition | null;
+  /** Up to where the device has the messages to it; 0 for an initial sync. */
+  readonly toDeviceSince: StreamPosition;
   readonly timeoutMs: number;
   readonly wantsFullState: boolean;
   /** The name under which the client wants state as it is after the timeline; null for state before it. */
@@ -61,10 +66,13 @@ export type SyncDeps = {
   readonly ignored: IgnoredUsers;
   readonly presence: PresenceTracker;
   readonly presenceViews: PresenceViews;
+  readonly inbox: ToDeviceInbox;
 };
 
 /** The longest that a client may wait. */
 const TIMEOUT_MS_MAX = 10 * 60_000;
+/** How many messages to a device one answer holds; where there are more, the next sync does not wait. */
+const TO_DEVICE_MAX = 100;
 
 type Sections = { join: string[]; invite: string[]; knock: string[]; leave: string[] };
 
@@ -91,19 +99,48 @@ export class Sync {
     const endMs = clock.now() + Math.min(ask.timeoutMs, TIMEOUT_MS_MAX);
     // A token of a later log (an older backup was restored) waits for nothing: it is answered from where we are.
     const since = ask.since === null ? null : Math.min(ask.since, stream.current);
+    const toDeviceSince = Math.min(ask.toDeviceSince, stream.current);
+    this.#acknowledge(ask, toDeviceSince);
     // What is forgotten is no change of the log: who looks at old rooms looks at the rows.
     if (since === null && ask.filter.room.includeLeave) userRooms.drop(ask.reader.userId);
     for (;;) {
       const { upTo, rooms } = await this.#now(ask.reader.userId);
-      const body = since === upTo && !ask.wantsFullState ? '' : await this.#body({ ...ask, since }, upTo, rooms);
+      const news = since === upTo && !ask.wantsFullState ? '' : await this.#body({ ...ask, since }, upTo, rooms);
+      const messages = await this.#toDevice(ask, toDeviceSince, upTo);
+      const body = news + messages.text;
       const leftMs = endMs - clock.now();
       if (body !== '' || since === null || leftMs <= 0 || ask.wantsFullState || ask.signal.aborted) {
-        return new JsonText(`{"next_batch":"${formatSyncToken(upTo)}"${body}}`);
+        const place = formatSyncPlace({ position: upTo, toDevice: messages.upTo });
+        return new JsonText(`{"next_batch":"${place}"${body}}`);
       }
       // Between the look and the wait nothing else runs, so that no change slips through.
       if (stream.current !== upTo) continue;
       await stream.waitFor(ask.reader.userId, leftMs, ask.signal);
     }
+  }
+
+  /** Whoever asks from a place has all messages before it. */
+  #acknowledge({ reader, deviceId }: SyncAsk, toDeviceSince: StreamPosition): void {
+    if (deviceId === null) return;
+    this.#deps.inbox.acknowledge({ userId: reader.userId, deviceId }, toDeviceSince);
+  }
+
+  /** Messages to the device with a comma before them, and up to where these are all; '' where none came. */
+  async #toDevice(
+    { reader, deviceId }: SyncAsk,
+    after: StreamPosition,
+    upTo: StreamPosition,
+  ): Promise<{ text: string; upTo: StreamPosition }> {
+    const { inbox } = this.#deps;
+    if (deviceId === null) return { text: '', upTo };
+    const device = { userId: reader.userId, deviceId };
+    if (inbox.lastAtHand(device) === undefined) await inbox.load(device);
+    if ((inbox.lastAtHand(device) ?? upTo) <= after) return { text: '', upTo };
+    const found = await inbox.read(device, { after, upTo }, TO_DEVICE_MAX + 1);
+    if (found.length === 0) return { text: '', upTo };
+    const given = found.slice(0, TO_DEVICE_MAX);
+    const text = `,"to_device":{"events":[${given.map(({ message }) => message).join(',')}]}`;
+    return { text, upTo: found.length > TO_DEVICE_MAX ? given.at(-1)!.position : upTo };
   }
 
   /** The newest visible position, and the user's rooms as they are at that very position. */

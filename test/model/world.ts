@@ -12,6 +12,7 @@ import { Receipts } from '../../src/services/receipts.ts';
 import type { Database } from '../../src/storage/database.ts';
 import { ChangeIndex } from '../../src/stream/change-index.ts';
 import { PresenceTracker } from '../../src/stream/presence-tracker.ts';
+import { ToDeviceInbox } from '../../src/stream/to-device-inbox.ts';
 import { Typing } from '../../src/stream/typing.ts';
 import { PresenceViews } from '../../src/sync/presence-view.ts';
 import { RoomViews } from '../../src/sync/room-view.ts';
@@ -80,6 +81,7 @@ export async function startWorld(db: Database, clock: HandClock, seed: number): 
     ignored,
     presence,
     presenceViews: new PresenceViews({ tracker: presence, clock }, { includesOffline: false }),
+    inbox: new ToDeviceInbox({ db, stream, log: silentLog }),
   });
   const pushRules = new PushRules({ db, stream, options: PUSH_RULES });
   const filters = [false, true].map((isApart) =>
@@ -94,8 +96,10 @@ export async function startWorld(db: Database, clock: HandClock, seed: number): 
     async sync(userId, since, tellsThreadsApart) {
       const answer = await sync.sync({
         reader: { userId, deviceScope: 'device A' },
+        deviceId: 'A',
         filter: filters[Number(tellsThreadsApart)]!,
         since,
+        toDeviceSince: since ?? 0,
         timeoutMs: 0,
         wantsFullState: false,
         stateAfter: null,

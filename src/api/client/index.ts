@@ -52,6 +52,7 @@ import { syncEndpoints } from './sync.ts';
 import { tagEndpoints } from './tags.ts';
 import { thirdPartyLookupEndpoints } from './third-party-lookup.ts';
 import { threadsListEndpoints } from './threads-list.ts';
+import { toDeviceEndpoints } from './to-device.ts';
 import { typingEndpoints } from './typing.ts';
 import { userEndpoints } from './users.ts';
 import { versionsEndpoints } from './versions.ts';
@@ -111,6 +112,7 @@ const modules = [
   tagEndpoints,
   threadsListEndpoints,
   thirdPartyLookupEndpoints,
+  toDeviceEndpoints,
   typingEndpoints,
   userEndpoints,
   versionsEndpoints,

@@ -3,7 +3,7 @@ import { PRESENCE_STATES } from '../../core/presence.ts';
 import { type Endpoint, endpoint } from '../../http/endpoint.ts';
 import { anyObject, boolean, integerBetween, object, oneOf, optional, string } from '../../http/schema.ts';
 import { deviceScopeOf } from '../../rooms/client-view.ts';
-import { parseSyncToken } from '../../rooms/sync-token.ts';
+import { parseSyncPlace } from '../../rooms/sync-token.ts';
 import type { Filters } from '../../services/filters.ts';
 import type { Sync } from '../../sync/sync.ts';
 import { v3 } from './paths.ts';
@@ -27,10 +27,13 @@ export const syncEndpoints = ({ filters, sync }: { filters: Filters; sync: Sync 
     }),
     reply: anyObject,
     async handler({ user, query, request }) {
+      const place = query.since === undefined || query.since === '' ? null : parseSyncPlace(query.since);
       return sync.sync({
         reader: { userId: user.userId, deviceScope: deviceScopeOf(user) },
         filter: await filters.ofParameter(user.userId, query.filter),
-        since: query.since === undefined || query.since === '' ? null : parseSyncToken(query.since),
+        deviceId: user.deviceId,
+        since: place?.position ?? null,
+        toDeviceSince: place?.toDevice ?? 0,
         timeoutMs: query.timeout ?? 0,
         wantsFullState: query.full_state ?? false,
         stateAfter: query.use_state_after

@@ -10,6 +10,7 @@ import {
   join,
   makeRoom,
   numbered,
+  type Scene,
   say,
   setMember,
   start,
@@ -17,8 +18,11 @@ import {
 import type { ServerName } from '../../core/ids.ts';
 import type { JsonObject } from '../../core/json-value.ts';
 import { RemoteError } from '../../remote/remote-error.ts';
+import { type EduFor, outgoingEdus } from '../../services/outgoing-edus.ts';
 import { listLagging } from '../../storage/lagging-destinations.ts';
+import { listEduDestinations } from '../../storage/outgoing-edus.ts';
 import { openRoomServer } from '../../storage/room-servers.ts';
+import { sql } from '../../storage/sql.ts';
 import { ALICE } from '../../testing/engine.ts';
 
 forEachDatabase((database) => {
@@ -253,6 +257,70 @@ forEachDatabase((database) => {
       assert.ok(tries >= 1, `${ms}: too late`);
       assert.ok(tries <= 3601, `${ms}: ${tries} times`);
     }
+    await scene.stop();
+  });
+
+  /** Puts EDUs down for servers, as services do. */
+  async function putDown({ stream }: Scene, edus: readonly EduFor[]): Promise<void> {
+    const { statements, destinations } = outgoingEdus(stream, edus);
+    const change = { kind: 'to-device', roomNo: null, about: null, users: [], edusTo: destinations } as const;
+    await stream.record(change, () => statements);
+  }
+  const edu = (n: number, key?: string): EduFor => ({
+    destinations: ['one.test' as ServerName, 'two.test' as ServerName],
+    type: 'm.test',
+    content: { n },
+    ...(key === undefined ? {} : { key }),
+  });
+  const numbersTo = (scene: Scene, server: string) => scene.wire.edusOf(server).map(({ content }) => content['n']);
+
+  test('EDUs that were put down survive outages and restarts, come in order, 100 at a time, and are forgotten then', async (t) => {
+    const db = await engineDatabase(t, database);
+    const scene = await start(db);
+    scene.wire.cut('one.test');
+
+    await putDown(scene, [edu(0), edu(1, 'k'), edu(2, 'k')]);
+    for (let n = 3; n < 150; n++) await putDown(scene, [edu(n)]);
+    await scene.sender.settled();
+    assert.deepEqual(numbersTo(scene, 'two.test').slice(0, 3), [0, 2, 3]);
+    await scene.stop();
+    const again = await start(db, undefined, { clock: scene.clock });
+    await again.sender.settled();
+
+    const expected = Array.from({ length: 150 }, (_, n) => n).filter((n) => n !== 1);
+    assert.deepEqual(numbersTo(again, 'one.test'), expected);
+    assert.deepEqual(numbersTo(again, 'two.test'), []);
+    assert.ok(again.wire.deliveries.every(({ body }) => body.edus.length <= 100));
+    again.clock.advance(3_600_000);
+    await again.sender.settled();
+    assert.equal(await db.first(sql`select edu_no from outgoing_edus`), undefined);
+    assert.deepEqual(await listEduDestinations(db), []);
+    await again.stop();
+  });
+
+  test('an EDU that a server will not have is found and dropped, and what is behind it arrives (threat C13)', async (t) => {
+    const scene = await start(await engineDatabase(t, database));
+    scene.wire.behaviors.set('one.test', ({ body }) =>
+      body.edus.some(({ content }) => content['n'] === 7)
+        ? new RemoteError('refused', 'no', { remoteStatus: 400 })
+        : 'takes',
+    );
+
+    await putDown(
+      scene,
+      numbered(12).map((n) => edu(Number(n))),
+    );
+    for (let tries = 0; tries < 20; tries++) {
+      await scene.sender.settled();
+      scene.clock.advance(60_000);
+    }
+
+    assert.deepEqual(
+      numbersTo(scene, 'one.test'),
+      numbered(12)
+        .map(Number)
+        .filter((n) => n !== 7),
+    );
     await scene.stop();
   });
 });

@@ -3,7 +3,7 @@
  * owed is read out of the log when it is asked again.
  */
 import { LRUCache } from 'lru-cache';
-import { PDUS_MAX } from '../../contracts/federation/transactions.ts';
+import { EDUS_MAX, PDUS_MAX } from '../../contracts/federation/transactions.ts';
 import type { ServerName } from '../../core/ids.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
@@ -11,6 +11,7 @@ import { atMost } from '../../kit/lru-bound.ts';
 import { RemoteError } from '../../remote/remote-error.ts';
 import type { EventStore } from '../../rooms/event-store.ts';
 import type { Database } from '../../storage/database.ts';
+import { deleteOutgoingEdus } from '../../storage/outgoing-edus.ts';
 import type { StreamPosition } from '../../stream/stream.ts';
 import { type Owed, readOwed } from './backlog.ts';
 import type { Destination } from './destination.ts';
@@ -154,9 +155,19 @@ export class Deliveries {
     // It was asked for: `ready` waits for the start.
     const upTo = this.#deps.told()!;
     const owed = await this.#owedTo(destination, upTo);
+    const { eduTellings } = destination;
     const transaction = await this.#transactions.make(destination, owed.portions, this.#deps.clock.now());
     if (owed.isGapless && transaction.body.pdus.length > 0) destination.triedPosition = transaction.position;
-    if (await this.#deliver(destination, transaction)) this.#arrived(destination, transaction, owed, upTo);
+    if (!(await this.#deliver(destination, transaction))) return;
+    await this.#forgetEdus(destination, transaction, eduTellings);
+    this.#arrived(destination, transaction, owed, upTo);
+  }
+
+  /** The server has the EDUs of a transaction. `tellings`: how often it was said before the reading that some wait. */
+  async #forgetEdus(destination: Destination, { stored }: Transaction, tellings: number): Promise<void> {
+    const { eduNos, isAll } = stored;
+    if (eduNos.length > 0) await this.#deps.db.commit(deleteOutgoingEdus(destination.name, eduNos));
+    if (isAll && destination.eduTellings === tellings) destination.hasStoredEdus = false;
   }
 
   async #owedTo(destination: Destination, upTo: StreamPosition): Promise<Owed> {
@@ -173,14 +184,17 @@ export class Deliveries {
   /** Gives whether the server took it. */
   async #deliver(destination: Destination, transaction: Transaction): Promise<boolean> {
     const { txnId, body, edus } = transaction;
-    if (body.pdus.length === 0 && body.edus.length === 0) return true;
+    if (body.pdus.length === 0 && body.edus.length === 0) {
+      destination.storedEdusMax = Math.max(1, destination.storedEdusMax);
+      return true;
+    }
     try {
       await this.#deps.wire.send(destination.name, txnId, body, this.#abort.signal);
     } catch (error) {
       this.counts.edusDropped += destination.edus.putBack(edus.taken);
       if (this.#isStopped) return false;
       const isAboutContent = error instanceof RemoteError && ABOUT_CONTENT.has(error.remoteStatus ?? 0);
-      if (isAboutContent) this.#refused(destination, transaction, error.message);
+      if (isAboutContent) await this.#refused(destination, transaction, error.message);
       else this.#failed(destination, error);
       return false;
     }
@@ -193,6 +207,7 @@ export class Deliveries {
     destination.refusals = 0;
     destination.failingSinceMs = null;
     destination.pdusMax = Math.min(PDUS_MAX, destination.pdusMax * 2);
+    destination.storedEdusMax = Math.min(EDUS_MAX, Math.max(1, destination.storedEdusMax * 2));
     return true;
   }
 
@@ -237,13 +252,20 @@ export class Deliveries {
   }
 
   /** The server takes offense at something in it: what that is, smaller transactions find out (threat C13). */
-  #refused(destination: Destination, { body, position }: Transaction, reason: string): void {
-    const { log, clock, onChanged } = this.#deps;
+  async #refused(destination: Destination, { body, position, stored }: Transaction, reason: string): Promise<void> {
+    const { db, log, clock, onChanged } = this.#deps;
+    const { eduNos } = stored;
     this.counts.refused++;
     destination.refusals++;
     destination.triedPosition = null;
-    if (body.edus.length > 0) this.counts.edusDropped += destination.edus.clear();
-    else if (body.pdus.length <= 1 || destination.pdusMax === 1) {
+    if (body.edus.length > eduNos.length) this.counts.edusDropped += destination.edus.clear();
+    else if (eduNos.length > 1) destination.storedEdusMax = Math.floor(eduNos.length / 2);
+    else if (eduNos.length === 1 && body.pdus.length > 0) destination.storedEdusMax = 0;
+    else if (eduNos.length === 1) {
+      log.warn('A server will not have an EDU.', { destination: destination.name, reason });
+      this.counts.edusDropped++;
+      await db.commit(deleteOutgoingEdus(destination.name, eduNos));
+    } else if (body.pdus.length <= 1 || destination.pdusMax === 1) {
       log.warn('A server will not have an event.', { destination: destination.name, reason });
       this.counts.pdusDropped += body.pdus.length;
       destination.advance(position, clock.now());

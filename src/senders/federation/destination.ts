@@ -1,6 +1,6 @@
 /** One server that we tell things: what it is owed, and how it does. */
 
-import { PDUS_MAX } from '../../contracts/federation/transactions.ts';
+import { EDUS_MAX, PDUS_MAX } from '../../contracts/federation/transactions.ts';
 import type { ServerName } from '../../core/ids.ts';
 import type { Timer } from '../../kit/clock.ts';
 import type { LaggingRow } from '../../storage/lagging-destinations.ts';
@@ -14,6 +14,12 @@ const QUEUE_MAX = 2 * PDUS_MAX;
 export class Destination {
   readonly name: ServerName;
   readonly edus = new EduQueue();
+  /** Whether EDUs may lie in the database for it. */
+  hasStoredEdus = false;
+  /** How often it was said that one was put down for it. */
+  eduTellings = 0;
+  /** Until it takes whole transactions again: how many of those one may hold. */
+  storedEdusMax = EDUS_MAX;
   /** Up to where it has everything, while it is owed something. */
   position: StreamPosition;
   /** What it is owed, in order; where it is behind, what it is owed must be read. */
@@ -61,7 +67,7 @@ export class Destination {
   }
 
   get hasWork(): boolean {
-    return this.isOwed || this.edus.size > 0;
+    return this.isOwed || this.hasStoredEdus || this.edus.size > 0;
   }
 
   /** Nothing is known of it that must be remembered. */
@@ -81,6 +87,12 @@ export class Destination {
     }
     if (this.queue.length < QUEUE_MAX) this.queue.push(row);
     else this.fallBehind();
+  }
+
+  /** An EDU was put down for it in the database. */
+  noteStoredEdu(): void {
+    this.hasStoredEdus = true;
+    this.eduTellings++;
   }
 
   /** What it is owed is read out of the database from now on, until it has everything. */

@@ -9,6 +9,7 @@ import type { JsonObject } from '../../core/json-value.ts';
 import type { Timer } from '../../kit/clock.ts';
 import { nextTurn } from '../../kit/next-turn.ts';
 import { listOutgoing } from '../../storage/outgoing.ts';
+import { deleteOrphanedEdus, listEduDestinations, thinOutgoingEdus } from '../../storage/outgoing-edus.ts';
 import type { Stream, StreamPosition } from '../../stream/stream.ts';
 import { Cursors } from './cursors.ts';
 import { Deeds } from './deeds.ts';
@@ -37,6 +38,8 @@ const PRUNE_MS = 60_000;
 const THIN_MS = 3_600_000;
 const RESTART_MS = 10_000;
 const ROWS_PER_READ = 200;
+/** EDUs that wait in the database for a server that is gone. */
+const STORED_EDUS_MAX = 10_000;
 
 export class FederationSender implements FederationOutbox {
   readonly #deps: FederationSenderDeps;
@@ -71,8 +74,9 @@ export class FederationSender implements FederationOutbox {
       onChanged: (destination) => this.#changed(destination),
       onIdle: (destination) => this.#forget(destination),
     });
-    this.#stopListening = deps.stream.listen(({ roomNo, goesOut, changesServers }) => {
+    this.#stopListening = deps.stream.listen(({ roomNo, goesOut, changesServers, edusTo }) => {
       if (changesServers && roomNo !== null) this.#targets.forget(roomNo);
+      if (edusTo !== undefined) this.#storedEdusFor(edusTo);
       if (goesOut) this.#wake();
     });
     this.#wake();
@@ -137,6 +141,15 @@ export class FederationSender implements FederationOutbox {
     } while (this.#reading !== null);
   }
 
+  #storedEdusFor(servers: readonly ServerName[]): void {
+    for (const server of servers) {
+      if (!this.#deps.speaksTo(server)) continue;
+      const destination = this.#destinationOf(server);
+      destination.noteStoredEdu();
+      this.#deliveries.ready(destination);
+    }
+  }
+
   #destinationOf(server: ServerName): Destination {
     let destination = this.#destinations.get(server);
     if (destination === undefined) {
@@ -180,6 +193,9 @@ export class FederationSender implements FederationOutbox {
     this.#lastToldAnHourAgo = told;
     // Who has a row may be further than the cursor: nobody is sent anything before the log is read past all of them.
     await this.#readUpTo(this.#deps.stream.current);
+    for (const server of await listEduDestinations(this.#deps.db)) {
+      if (this.#deps.speaksTo(server)) this.#destinationOf(server).noteStoredEdu();
+    }
     this.#isOpen = true;
     for (const destination of this.#destinations.values()) this.#deliveries.ready(destination);
     this.#later('prune', PRUNE_MS, () => this.#prune());
@@ -252,5 +268,17 @@ export class FederationSender implements FederationOutbox {
     this.#later('thin', THIN_MS, () => this.#thin());
     await this.#cursors.thin(this.#lastToldAnHourAgo);
     this.#lastToldAnHourAgo = this.#lastTold;
+    await this.#thinEdus();
+  }
+
+  /** Of what waits for servers that are gone, the oldest is kept, and what nobody waits for goes (threat C13). */
+  async #thinEdus(): Promise<void> {
+    const gone = [...this.#destinations.values()].filter(
+      ({ hasStoredEdus, failures }) => hasStoredEdus && failures > 0,
+    );
+    await this.#deps.db.commit([
+      ...gone.map(({ name }) => thinOutgoingEdus(name, STORED_EDUS_MAX)),
+      deleteOrphanedEdus(),
+    ]);
   }
 }

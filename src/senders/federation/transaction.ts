@@ -9,6 +9,8 @@ import type { JsonObject } from '../../core/json-value.ts';
 import { redact } from '../../core/redaction.ts';
 import type { EventStore } from '../../rooms/event-store.ts';
 import type { StoredEvent } from '../../rooms/stored-event.ts';
+import type { Database } from '../../storage/database.ts';
+import { listOutgoingEdus, type OutgoingEdu } from '../../storage/outgoing-edus.ts';
 import type { StreamPosition } from '../../stream/stream.ts';
 import type { Portion } from './backlog.ts';
 import type { Destination } from './destination.ts';
@@ -29,16 +31,24 @@ export type Transaction = {
   /** Whether all portions are in it. */
   readonly isWhole: boolean;
   readonly edus: TakenEdus;
+  readonly stored: StoredEdus;
+};
+
+/** EDUs out of the database that are in it, in order. */
+export type StoredEdus = {
+  readonly eduNos: readonly number[];
+  /** Whether no more of them wait. */
+  readonly isAll: boolean;
 };
 
 /** What a transaction holds at most, so that no proxy on the way turns it away (threat C13). One event always fits. */
 const TRANSACTION_BYTES_MAX = 1_000_000;
 
 export class Transactions {
-  readonly #deps: { events: EventStore; serverName: ServerName };
+  readonly #deps: { db: Database; events: EventStore; serverName: ServerName };
   #count = 0;
 
-  constructor(deps: { events: EventStore; serverName: ServerName }) {
+  constructor(deps: { db: Database; events: EventStore; serverName: ServerName }) {
     this.#deps = deps;
   }
 
@@ -69,14 +79,43 @@ export class Transactions {
       position = portion.position;
       included++;
     }
-    const edus = destination.edus.take(EDUS_MAX, Math.max(0, TRANSACTION_BYTES_MAX - bytes));
+    const { edus: storedEdus, bytes: storedBytes, ...stored } = await this.#storedEdus(destination, bytes);
+    bytes += storedBytes;
+    const { eduNos } = stored;
+    const edus = destination.edus.take(EDUS_MAX - eduNos.length, Math.max(0, TRANSACTION_BYTES_MAX - bytes));
     return {
       txnId:
-        pdus.length > 0 ? idOf(destination.position, position, eventIds) : `e${nowMs.toString(36)}.${++this.#count}`,
-      body: { origin: serverName, origin_server_ts: nowMs, pdus, edus: edus.edus },
+        pdus.length > 0 || eduNos.length > 0
+          ? idOf(destination.position, position, [...eventIds, ...eduNos.map(String)])
+          : `e${nowMs.toString(36)}.${++this.#count}`,
+      body: { origin: serverName, origin_server_ts: nowMs, pdus, edus: [...storedEdus, ...edus.edus] },
       position,
       isWhole: included === portions.length,
       edus,
+      stored,
+    };
+  }
+
+  /** EDUs that must arrive, the oldest first, as many as fit beside so many bytes. One always fits where nothing else is. */
+  async #storedEdus(
+    { name, hasStoredEdus, storedEdusMax }: Destination,
+    bytesBefore: number,
+  ): Promise<StoredEdus & { readonly edus: Edu[]; readonly bytes: number }> {
+    const rows = hasStoredEdus ? await listOutgoingEdus(this.#deps.db, name, storedEdusMax + 1) : [];
+    const taken: OutgoingEdu[] = [];
+    let bytes = 0;
+    for (const row of rows.slice(0, storedEdusMax)) {
+      const isFirst = bytesBefore + bytes === 0;
+      if (!isFirst && bytesBefore + bytes + row.edu.length > TRANSACTION_BYTES_MAX) break;
+      bytes += row.edu.length;
+      taken.push(row);
+    }
+    return {
+      // Stored by us, in this very shape.
+      edus: taken.map(({ edu }) => JSON.parse(edu) as Edu),
+      bytes,
+      eduNos: taken.map(({ eduNo }) => eduNo),
+      isAll: taken.length === rows.length,
     };
   }
 }
