@@ -54,10 +54,12 @@ export const federationSection = section('Federation', 'With which servers we sp
     'Tell other servers the names of devices.',
   ),
   clientTimeoutMs: key('federation.client_timeout', duration, 60_000, 'How long a request may take.'),
-  shortRetryDelayMaxMs: key('federation.max_short_retry_delay', duration, 2000, 'Longest wait between quick retries.'),
-  longRetryDelayMaxMs: key('federation.max_long_retry_delay', duration, 60_000, 'Longest wait between slow retries.'),
-  shortRetriesMax: key('federation.max_short_retries', integer(), 3, 'Number of quick retries.'),
-  longRetriesMax: key('federation.max_long_retries', integer(), 10, 'Number of slow retries.'),
+  shortRetriesMax: key(
+    'federation.max_short_retries',
+    integer(),
+    3,
+    'Failures in a row that cost a server no pause yet.',
+  ),
   destinationRetryMinMs: key(
     'federation.destination_min_retry_interval',
     duration,

@@ -8,6 +8,10 @@ export const KEYS_WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   manhole_settings: 'there is no debug shell.',
   'templates.custom_template_directory': 'mails and pages have no templates of your own.',
   templates: 'mails and pages have no templates of your own.',
+  'federation.max_short_retry_delay':
+    'no request is repeated by itself, see federation.destination_min_retry_interval.',
+  'federation.max_long_retry_delay': 'no request is repeated by itself, see federation.destination_min_retry_interval.',
+  'federation.max_long_retries': 'no request is repeated by itself, see federation.destination_min_retry_interval.',
   federation_metrics_domains: 'the age of events is not measured by server.',
   use_insecure_ssl_client_just_for_testing_do_not_use: 'certificates stay checked.',
   'email.template_dir': 'mails and pages have no templates of your own.',

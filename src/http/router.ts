@@ -35,6 +35,7 @@ import { writeJson, writePreflight, writeResult } from './reply.ts';
 import { replyForError } from './reply-error.ts';
 import { type Match, RouteTable } from './route-table.ts';
 import { type BodyKind, type Check, type Complaint, converterOf } from './schema.ts';
+import { type PaceLimits, ServerPace } from './server-pace.ts';
 
 /** Endpoints that a listener has or has not together. */
 export type Resource = {
@@ -57,6 +58,8 @@ export type RouterOptions = {
   readonly guard: Guard;
   readonly serverGuard: ServerGuard;
   readonly limiter: RateLimiter;
+  /** How fast other servers may ask. */
+  readonly serverPace: PaceLimits;
   readonly clock: Clock;
   readonly log: HttpLog;
   readonly metrics: Metrics | null;
@@ -83,9 +86,6 @@ export type RouterBounds = {
   readonly userWaitingMax: number;
   /** Long polls of one user at one time. */
   readonly userLongPollsMax: number;
-  /** The same for one server's requests. */
-  readonly serverAtOnce: number;
-  readonly serverWaitingMax: number;
 };
 
 const BOUNDS: RouterBounds = {
@@ -95,8 +95,6 @@ const BOUNDS: RouterBounds = {
   userAtOnce: 10,
   userWaitingMax: 200,
   userLongPollsMax: 100,
-  serverAtOnce: 10,
-  serverWaitingMax: 200,
 };
 
 const DURATION_BUCKETS_SECONDS = [0.005, 0.025, 0.1, 0.5, 2, 10, 60];
@@ -127,7 +125,7 @@ export class Router {
   readonly #resourceBits = new Map<string, number>();
   readonly #users: KeyedQueue;
   readonly #longPolls: KeyedQueue;
-  readonly #servers: KeyedQueue;
+  readonly #servers: ServerPace;
   readonly #inFlight = new Set<IncomingCall>();
   readonly #durations = new Map<string, HistogramSeries>();
   readonly #openDuration: (endpoint: string, method: string, status: string) => HistogramSeries | null;
@@ -140,10 +138,10 @@ export class Router {
   constructor(options: RouterOptions) {
     this.#options = options;
     this.#bounds = { ...BOUNDS, ...options.bounds };
-    const { userAtOnce, userWaitingMax, userLongPollsMax, serverAtOnce, serverWaitingMax } = this.#bounds;
+    const { userAtOnce, userWaitingMax, userLongPollsMax } = this.#bounds;
     this.#users = new KeyedQueue({ atOnce: userAtOnce, waitingMax: userWaitingMax });
     this.#longPolls = new KeyedQueue({ atOnce: userLongPollsMax, waitingMax: 0 });
-    this.#servers = new KeyedQueue({ atOnce: serverAtOnce, waitingMax: serverWaitingMax });
+    this.#servers = new ServerPace({ clock: options.clock, limits: options.serverPace });
     this.#routes = new RouteTable(this.#prepareAll());
     const { metrics } = options;
     const family = metrics?.histogram({
@@ -277,7 +275,7 @@ export class Router {
       const origin = await this.#options.serverGuard.verify(call, body);
       call.requester = origin;
       if (endpoint.rateLimit !== null) limiter.spend(endpoint.rateLimit, origin);
-      return inTurn(this.#servers, origin, call, () => {
+      return this.#servers.run(origin, call.signal, () => {
         return this.#handle(call, target, params, body, null, origin);
       });
     }

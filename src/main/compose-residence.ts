@@ -114,7 +114,7 @@ export type Residence = {
 export function composeResidence(deps: ResidenceDeps): Residence {
   const { config, db, stream, signingKeys, federation, limiter: limits, log, rooms, events, graph } = deps;
   const { client: remote, eventChecks } = federation;
-  const residentRooms = new ResidentRooms({ rooms, events });
+  const residentRooms = new ResidentRooms({ rooms, events, reader: deps.reader });
   const { serverName } = config.server;
   const shared = { ...deps, residentRooms, eventChecks, limits, serverName, signingKey: signingKeys[0] };
   const residentHandshakes = new ResidentHandshakes(shared);

@@ -96,7 +96,7 @@ import { composeEdus, composeFederationSender, type Federation } from './compose
 import { composeFetching, composeInbound } from './compose-inbound.ts';
 import { composeMembershipWithOthers, composeResidence } from './compose-residence.ts';
 import { composeTimedJobs } from './compose-timed-jobs.ts';
-import { baseUrlOf, limitsOf, missingProofs, shortest } from './config-facts.ts';
+import { baseUrlOf, limitsOf, missingProofs, serverPaceOf, shortest } from './config-facts.ts';
 import { resourcesOf } from './endpoints.ts';
 import { httpLog } from './http-log.ts';
 import { readPolicies, termsOf } from './policies.ts';
@@ -578,6 +578,7 @@ export function compose(deps: ComposeDeps): Composed {
       guard: accessTokens,
       serverGuard: federation.serverGuard,
       limiter,
+      serverPace: serverPaceOf(config),
       onActivity: (user) => presenceTracker.noteActivity(user.userId, deviceScopeOf(user)),
       clock,
       log: httpLog(log),

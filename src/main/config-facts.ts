@@ -1,6 +1,7 @@
 /** What follows from the configuration as a whole. */
 import type { Config } from '../config/config.ts';
 import type { RateLimit } from '../http/limits.ts';
+import type { PaceLimits } from '../http/server-pace.ts';
 
 /** Where clients find us, with a slash at the end. */
 export function baseUrlOf(config: Config): string {
@@ -30,4 +31,15 @@ export function limitsOf(config: Config): Record<string, RateLimit> {
     if (typeof limit === 'object' && limit !== null) limits[name] = limit;
   }
   return limits;
+}
+
+/** How fast other servers may ask (`rc_federation`). */
+export function serverPaceOf({ rateLimits }: Config): PaceLimits {
+  return {
+    windowMs: rateLimits.federationWindowMs,
+    sleepLimit: rateLimits.federationSleepLimit,
+    sleepDelayMs: rateLimits.federationSleepDelayMs,
+    rejectLimit: rateLimits.federationRejectLimit,
+    concurrent: rateLimits.federationConcurrent,
+  };
 }

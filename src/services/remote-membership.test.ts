@@ -554,6 +554,20 @@ forEachDatabase((database) => {
     assert.deepEqual(memberships, ['join', 'leave']);
     await joins(root, room);
   });
+
+  test('limit_remote_rooms: a room that is said to be too complex is not even joined', async (t) => {
+    const rooms = { refusesComplexRooms: true, roomComplexityMax: 1, roomComplexityError: 'Too large for us.' };
+    const { alice, room, remote } = await scene(t, {}, { config: { rooms } });
+    remote.route('GET', /\/unstable\/rooms\/[^/]+\/complexity$/, () => ({ json: { v1: 1.01 } }));
+
+    const refused = await alice.post(joinPath(room));
+
+    assert.equal(errorOf(refused), '403 M_RESOURCE_LIMIT_EXCEEDED');
+    assert.equal(refused.body.error, 'Too large for us.');
+    assert.equal(remote.requestsTo(/make_join/).length, 0);
+    remote.route('GET', /\/unstable\/rooms\/[^/]+\/complexity$/, () => ({ json: { v1: 'huge' } }));
+    await joins(alice, room);
+  });
 });
 
 const createFields = (roomId: string, sender: string, content: JsonObject) => {

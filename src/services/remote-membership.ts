@@ -7,6 +7,7 @@ import type { Config } from '../config/config.ts';
 import { FEDERATION } from '../contracts/federation/index.ts';
 import { MatrixError, notFound } from '../core/errors.ts';
 import { parseUserId, type RoomId, type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
+import { rawNumberText } from '../core/json.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
 import type { RoomRules } from '../core/room-versions.ts';
 import { readStrippedState } from '../core/stripped-state.ts';
@@ -27,6 +28,7 @@ import { JoinAnswer, RoomTooLarge } from './join-answer.ts';
 import { joinOnTop } from './join-on-top.ts';
 import { candidatesOf, firstToDo } from './remote-candidates.ts';
 import { type HandshakeDeps, type Offer, prepareMember, type Wish } from './remote-handshake.ts';
+import { STATE_EVENTS_PER_COMPLEXITY } from './resident-rooms.ts';
 
 export type RemoteMembershipDeps = HandshakeDeps & {
   readonly remote: Pick<FederationClient, 'call' | 'stream'>;
@@ -63,8 +65,8 @@ const SEND_JOIN_DEADLINE_MS = 15 * 60_000;
 const SEND_TIMEOUT_MS = 20_000;
 /** How many servers are asked to take a leave: beyond them the user has left as far as this server goes. */
 const LEAVE_CANDIDATES = 3;
-/** Synapse's measure: this many state events make a complexity of 1. */
-const STATE_EVENTS_PER_COMPLEXITY = 500;
+/** What is only asked to be spared a large room may not take long. */
+const COMPLEXITY_TIMEOUT_MS = 5000;
 
 export class RemoteMembership {
   readonly #deps: RemoteMembershipDeps;
@@ -119,12 +121,10 @@ export class RemoteMembership {
     const candidates = await this.#candidates(roomId, live, asker.userId, join.via);
     await this.#joins.run('', () =>
       this.#firstToDo(wish, candidates, async (resident) => {
+        const stateMax = isKeptHere ? Number.POSITIVE_INFINITY : this.#stateMaxFor(asker);
+        if (Number.isFinite(stateMax)) await this.#checkComplexity(resident, roomId);
         const offer = await prepareMember(this.#deps, resident, wish, isKeptHere ? live!.rules : null);
-        const adoption = await this.#sendJoin(
-          resident,
-          offer,
-          isKeptHere ? Number.POSITIVE_INFINITY : this.#stateMaxFor(asker),
-        );
+        const adoption = await this.#sendJoin(resident, offer, stateMax);
         await this.#takeIn(resident, adoption, isKeptHere);
       }),
     );
@@ -177,6 +177,26 @@ export class RemoteMembership {
         });
       }
     }
+  }
+
+  /** Asks how complex a room is, so that none that is too large is joined and left again. Many servers do not tell. */
+  async #checkComplexity(resident: ServerName, roomId: RoomId): Promise<void> {
+    const { remote, config } = this.#deps;
+    let complexity: number;
+    try {
+      const options = { timeoutMs: COMPLEXITY_TIMEOUT_MS };
+      const { v1 } = await remote.call(resident, FEDERATION.getRoomComplexity, { params: { roomId } }, options);
+      complexity = Number(rawNumberText(v1) ?? v1);
+    } catch (error) {
+      if (error instanceof RemoteError) return;
+      throw error;
+    }
+    if (!(complexity > config.roomComplexityMax)) return;
+    // Another server may say otherwise; whoever says too little is found out when it tells the state.
+    throw new RemoteError('refused', config.roomComplexityError, {
+      remoteStatus: 403,
+      remoteBody: { errcode: 'M_RESOURCE_LIMIT_EXCEEDED' },
+    });
   }
 
   #stateMaxFor(asker: Asker): number {

@@ -1,8 +1,10 @@
 /** Which rooms another server may ask us about: those that it is in, and whose access control list lets it take part. */
 import { forbidden, notFound } from '../core/errors.ts';
 import type { EventId, RoomId, ServerName } from '../core/ids.ts';
+import { shownContent } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
+import type { RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { mayTakePart } from '../rooms/server-access.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
@@ -10,7 +12,11 @@ import type { StoredEvent } from '../rooms/stored-event.ts';
 export type ResidentRoomsDeps = {
   readonly rooms: Rooms;
   readonly events: EventStore;
+  readonly reader: RoomReader;
 };
+
+/** Synapse's measure: this many state events make a complexity of 1. */
+export const STATE_EVENTS_PER_COMPLEXITY = 500;
 
 export class ResidentRooms {
   readonly #deps: ResidentRoomsDeps;
@@ -30,6 +36,29 @@ export class ResidentRooms {
     if (live === null || !live.joinedByServer.has(server)) throw forbidden('Your server is not in this room.');
     await this.checkAcl(server, live);
     return live;
+  }
+
+  /**
+   * How complex a room is that anybody may read or join, by its state.
+   *
+   * @throws MatrixError 404 for any other room; 403 where its access control list keeps the server out
+   */
+  async complexity(server: ServerName, roomId: RoomId): Promise<number> {
+    const { rooms, reader } = this.#deps;
+    const live = await rooms.find(roomId);
+    const isOpen =
+      live?.isServerJoined === true &&
+      ((await reader.currentVisibility(live)) === 'world_readable' || (await this.#isOpenToJoin(live)));
+    if (!isOpen) throw notFound('There is no such room, or it is not open to everybody.');
+    await this.checkAcl(server, live);
+    let stateEvents = 0;
+    for (const eventNo of live.current) if (eventNo > 0) stateEvents++;
+    return Math.round((stateEvents / STATE_EVENTS_PER_COMPLEXITY) * 100) / 100;
+  }
+
+  async #isOpenToJoin(live: LiveRoom): Promise<boolean> {
+    const rules = await this.#deps.reader.stateEvent(live, 'm.room.join_rules', '');
+    return rules !== null && shownContent(rules)['join_rule'] === 'public';
   }
 
   /** @throws MatrixError 403 where the room's access control list keeps the server out */

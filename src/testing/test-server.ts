@@ -189,6 +189,7 @@ export function testConfig(
       ...base.rateLimits,
       // Each limit keeps its name, and what is none stays as it was.
       ...(options.hasRateLimits === true ? {} : (Object.fromEntries(unlimited) as Partial<Config['rateLimits']>)),
+      ...(options.hasRateLimits === true ? {} : { federationSleepLimit: 1e6, federationConcurrent: 10 }),
       ...changes.rateLimits,
     },
     rooms: { ...base.rooms, ...changes.rooms },

@@ -87,6 +87,7 @@ for (const [level, what] of Object.entries(levels)) {
     guard: { identify: () => requester },
     serverGuard: { verify: () => Promise.reject(new Error('The bench has no servers.')) },
     limiter: new RateLimiter({ clock, limits: { message: { perSecond: 1e6, burstCount: 1e6 } } }),
+    serverPace: { windowMs: 1000, sleepLimit: 10, sleepDelayMs: 500, rejectLimit: 50, concurrent: 3 },
     clock,
     log: pino({ level }, pino.destination({ dest: '/dev/null', sync: false, minLength: 4096 })),
     metrics: new Metrics(),

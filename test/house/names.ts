@@ -11,8 +11,17 @@ const API_OF_FOLDER: Readonly<Record<string, string>> = {
 /** Files of `src/api` that hold no endpoints of one module, each with what it is for. */
 const OTHER_FILES: Readonly<Record<string, readonly string[]>> = {
   // Shapes and guards that several modules share; what the text requires though its data lists no module for it.
-  client: ['index', 'paths', 'shapes', 'user-interactive-auth', 'fallback-pages', 'static-login'],
-  federation: ['index', 'shapes'],
+  // And what Synapse has besides.
+  client: [
+    'index',
+    'paths',
+    'shapes',
+    'user-interactive-auth',
+    'fallback-pages',
+    'static-login',
+    'federation-whitelist',
+  ],
+  federation: ['index', 'shapes', 'room-complexity'],
 };
 
 const KEBAB = /^[a-z0-9]+(-[a-z0-9]+)*$/;

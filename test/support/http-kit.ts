@@ -93,6 +93,7 @@ export async function httpKit(t: TestContext, options: KitOptions = {}): Promise
       },
     },
     limiter: new RateLimiter({ clock, limits: options.limits ?? {} }),
+    serverPace: { windowMs: 1000, sleepLimit: 10, sleepDelayMs: 500, rejectLimit: 50, concurrent: 3 },
     clock,
     log: { info: write, error: write },
     metrics,

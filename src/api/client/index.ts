@@ -10,6 +10,7 @@ import { deviceManagementEndpoints } from './device-management.ts';
 import { directoryEndpoints } from './directory.ts';
 import { eventContextEndpoints } from './event-context.ts';
 import { fallbackPageEndpoints } from './fallback-pages.ts';
+import { federationWhitelistEndpoints } from './federation-whitelist.ts';
 import { filterEndpoints } from './filter.ts';
 import { invitingEndpoints } from './inviting.ts';
 import { joiningEndpoints } from './joining.ts';
@@ -70,6 +71,7 @@ const modules = [
   directoryEndpoints,
   eventContextEndpoints,
   fallbackPageEndpoints,
+  federationWhitelistEndpoints,
   filterEndpoints,
   invitingEndpoints,
   joiningEndpoints,

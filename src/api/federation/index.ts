@@ -15,6 +15,7 @@ import { leavingEndpointsV2 } from './leaving-v2.ts';
 import { openidUserinfoEndpoints } from './openid.ts';
 import { publicRoomsEndpoints } from './public-rooms.ts';
 import { queryEndpoints } from './query.ts';
+import { roomComplexityEndpoints } from './room-complexity.ts';
 import { spaceHierarchyEndpoints } from './space-hierarchy.ts';
 import { thirdPartyInviteEndpoints } from './third-party-invite.ts';
 import { transactionEndpoints } from './transactions.ts';
@@ -37,6 +38,7 @@ const modules = [
   openidUserinfoEndpoints,
   publicRoomsEndpoints,
   queryEndpoints,
+  roomComplexityEndpoints,
   spaceHierarchyEndpoints,
   userDevicesEndpoints,
   thirdPartyInviteEndpoints,

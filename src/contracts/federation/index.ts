@@ -11,6 +11,7 @@ import { makeKnock, sendKnock } from './knocks.ts';
 import { makeLeave, sendLeaveV2 } from './leaving.ts';
 import { getPublicRooms, queryPublicRooms } from './public-rooms.ts';
 import { queryProfile, queryRoomDirectory } from './query.ts';
+import { getRoomComplexity } from './room-complexity.ts';
 import { askPolicyServerToSign } from './room-policy.ts';
 import { getSpaceHierarchy } from './space-hierarchy.ts';
 import { exchangeThirdPartyInvite } from './third-party-invite.ts';
@@ -32,6 +33,7 @@ export const FEDERATION = {
   getEventByTimestamp,
   getMissingPreviousEvents,
   getPublicRooms,
+  getRoomComplexity,
   getRoomState,
   getRoomStateIds,
   getServerKey,
