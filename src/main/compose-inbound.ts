@@ -19,6 +19,7 @@ import type { Presence } from '../services/presence.ts';
 import type { Receipts } from '../services/receipts.ts';
 import { RemoteEvents } from '../services/remote-events.ts';
 import { RemoteState } from '../services/remote-state.ts';
+import { RemoteTimes } from '../services/remote-times.ts';
 import type { ToDevice } from '../services/to-device.ts';
 import type { Database } from '../storage/database.ts';
 import { deleteReceivedTransactionsBefore } from '../storage/received-transactions.ts';
@@ -41,6 +42,7 @@ export type Fetching = {
   readonly remote: RemoteEvents;
   readonly state: RemoteState;
   readonly backfill: Backfill;
+  readonly remoteTimes: RemoteTimes;
   stop(): Promise<void>;
 };
 
@@ -64,13 +66,22 @@ export function composeFetching(deps: FetchingDeps): Fetching {
     log: log.child('services.backfill'),
     serverName,
   });
+  const remoteTimes = new RemoteTimes({
+    events,
+    remote,
+    backfill,
+    clock,
+    log: log.child('services.remote-times'),
+    serverName,
+  });
   return {
     remote,
     state,
     backfill,
-    stop(): Promise<void> {
+    remoteTimes,
+    async stop(): Promise<void> {
       stopping.abort(new Error('The server stops.'));
-      return backfill.stop();
+      await Promise.all([backfill.stop(), remoteTimes.stop()]);
     },
   };
 }

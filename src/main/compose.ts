@@ -324,7 +324,7 @@ export function compose(deps: ComposeDeps): Composed {
   const roomEvents = new RoomEvents({ rooms, reader, membership, aliases, redactions, relationChecks });
   const graph = new RoomGraph({ db, events, snapshots });
   const fetching = composeFetching({ federation, rooms, events, graph, serverName, clock, log });
-  const { backfill } = fetching;
+  const { backfill, remoteTimes } = fetching;
   const roomHistory = new RoomHistory({ db, rooms, reader, events, snapshots, views, stream, backfill });
   const eventRelations = new EventRelations({ db, stream, events, reader, bundles, views, ignored });
   const presenceTracker = new PresenceTracker({
@@ -547,7 +547,7 @@ export function compose(deps: ComposeDeps): Composed {
     reports: new Reports({ db, stream, clock, rooms, reader, events, facts, log: log.child('services.reports') }),
     roomHistory,
     roomSummaries,
-    roomTimes: new RoomTimes({ db, stream, events, reader, visibility: serverVisibility }),
+    roomTimes: new RoomTimes({ db, stream, events, reader, graph, visibility: serverVisibility, remoteTimes }),
     roomUpgrades,
     rooms,
     search,

@@ -11,10 +11,10 @@ import type { RoomRules } from '../core/room-versions.ts';
 import { reject, type Verdict } from '../core/verdict.ts';
 import { nextTurn } from '../kit/next-turn.ts';
 import type { Standing } from '../storage/events.ts';
-import { findHole, isFollowed } from '../storage/room-graph.ts';
+import { findHole, findHoleBelow, type Hole, isFollowed } from '../storage/room-graph.ts';
 import { type AppendDeps, lookupAt, lookupIn, moveRoom, placeEvent } from './append.ts';
 import { resolveSnapshots } from './resolve-state.ts';
-import type { RoomWork } from './room-work.ts';
+import { HOLE_POSITIONS, type RoomWork } from './room-work.ts';
 import { StoredEvent } from './stored-event.ts';
 
 /** An event that another server, or our own history, brings. Its form, signatures and hash are checked already. */
@@ -22,6 +22,8 @@ export type Arrival = {
   readonly pdu: Pdu;
   /** `outlier`: kept for its content only; `backfilled`: older than what we have. */
   readonly kind: 'live' | 'backfilled' | 'outlier';
+  /** Of a backfilled one that nothing here leads back to: the event before which the hole lies that it is in. */
+  readonly inHoleBefore?: EventId;
   /** The state before the event, as another server tells it, whatever the prev events say. */
   readonly stateBefore?: readonly EventId[];
   /** The state after each prev event that we lack, as another server tells it; those that we have tell their own. */
@@ -99,7 +101,8 @@ type ToCome = { readonly followed: ReadonlySet<EventId>; readonly waiting: Map<E
 
 /**
  * Places for older history, in the order of the graph: in the hole that it fills, where the log has room there (it leaves
- * some whenever a hole comes to be), else below all that the room has.
+ * some whenever a hole comes to be), else below all that the room has. What lies somewhere in a hole gets the middle of
+ * it, so that there is room left for what comes before it and behind it.
  */
 async function positionsFor(
   deps: AppendDeps,
@@ -109,13 +112,24 @@ async function positionsFor(
 ): Promise<number[]> {
   const { live } = work;
   const filling = backfilled.map(({ pdu }) => pdu.eventId).filter((eventId) => live.missingPrevEvents.has(eventId));
-  const hole = filling.length === 0 ? null : await findHole(deps.db, live.roomNo, filling);
+  const inHoleBefore = backfilled.find((arrival) => arrival.inHoleBefore !== undefined)?.inHoleBefore;
+  let hole: Hole | null = null;
   // Positions below 0 are given out downwards from there, whatever room they are for.
-  const floor = hole === null ? 0 : Math.max(hole.below, 0);
+  let floor = 0;
+  if (filling.length > 0) hole = await findHole(deps.db, live.roomNo, filling);
+  else if (inHoleBefore !== undefined) {
+    const above = (await work.find([inHoleBefore])).get(inHoleBefore)?.row.position ?? null;
+    hole = above === null ? null : await findHoleBelow(deps.db, live.roomNo, above);
+    // Further down is what the log leaves to nobody.
+    floor = above === null ? 0 : above - HOLE_POSITIONS - 1;
+  }
+  floor = Math.max(floor, hole?.below ?? 0, 0);
   if (hole === null || hole.above - floor <= backfilled.length) {
     return backfilled.map(positionBackwards).sort((a, b) => a - b);
   }
-  return backfilled.map((_, index) => hole.above - backfilled.length + index);
+  const free = hole.above - floor - 1 - backfilled.length;
+  const first = floor + 1 + (filling.length > 0 ? free : Math.floor(free / 2));
+  return backfilled.map((_, index) => first + index);
 }
 
 function refusal(

@@ -52,7 +52,7 @@ export type WorkDeps = {
 };
 
 /** How much history can be put into a hole where it belongs; more goes below all that the room has. */
-const HOLE_POSITIONS = 2000;
+export const HOLE_POSITIONS = 2000;
 
 export class RoomWork {
   readonly live: LiveRoom;

@@ -15,11 +15,11 @@ import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { BackwardExtremity, RoomGraph } from '../rooms/room-graph.ts';
 import type { Rooms } from '../rooms/rooms.ts';
-import { mayTakePart } from '../rooms/server-access.ts';
 import type { StreamPosition } from '../stream/stream.ts';
 import { FetchBudget } from './fetch-budget.ts';
 import type { RemoteEvents } from './remote-events.ts';
 import type { RemoteState } from './remote-state.ts';
+import { serversToAsk } from './servers-to-ask.ts';
 
 export type BackfillDeps = {
   readonly rooms: Rooms;
@@ -92,44 +92,58 @@ export class Backfill {
   #start(live: LiveRoom, points: readonly BackwardExtremity[]): Promise<boolean> | null {
     if (this.#running.size >= AT_ONCE_MAX) return null;
     const missing = [...new Set(points.slice(0, POINTS_MAX).flatMap((point) => point.missing))].slice(0, POINTS_MAX);
-    const running = this.#fetch(live, missing)
+    return this.#run(live, async () => {
+      const hasCome = await this.#fetch(live, missing);
+      // What did not come is the end of the history for a while, so that nobody waits for it with each page.
+      const untilMs = this.#deps.clock.now() + FAILED_FOR_MS;
+      for (const id of missing) if (live.missingPrevEvents.has(id)) this.#failedUntilMs.set(id, untilMs);
+      return hasCome;
+    });
+  }
+
+  /** One at a time in a room. */
+  #run(live: LiveRoom, fetch: () => Promise<boolean>): Promise<boolean> {
+    const running = fetch()
       .catch((error: unknown) => {
         this.#deps.log.error('History could not be fetched.', { error, roomId: live.roomId });
         return false;
-      })
-      .then((hasCome) => {
-        // What did not come is the end of the history for a while, so that nobody waits for it with each page.
-        const untilMs = this.#deps.clock.now() + FAILED_FOR_MS;
-        for (const id of missing) if (live.missingPrevEvents.has(id)) this.#failedUntilMs.set(id, untilMs);
-        return hasCome;
       })
       .finally(() => this.#running.delete(live.roomId));
     this.#running.set(live.roomId, running);
     return running;
   }
 
+  /**
+   * Fetches an event that lies in a hole, and some history before it, of a server that knows it. `above` is the event that
+   * the hole lies before. Gives whether anything came.
+   */
+  async reach(live: LiveRoom, server: ServerName, eventId: EventId, above: EventId): Promise<boolean> {
+    await this.#running.get(live.roomId);
+    if (this.#running.has(live.roomId) || this.#running.size >= AT_ONCE_MAX) return false;
+    return this.#run(live, async () => {
+      const budget = new FetchBudget(BOUNDS);
+      const pdus = await this.#deps.remote.history(live, server, [eventId], EVENTS_PER_FILL, budget);
+      return pdus.length > 0 && this.#take(live, server, pdus, budget, above);
+    });
+  }
+
   async #fetch(live: LiveRoom, missing: readonly EventId[]): Promise<boolean> {
     const budget = new FetchBudget(BOUNDS);
-    for (const server of await this.#serversFor(live)) {
+    for (const server of await serversToAsk(this.#deps, live, SERVERS_MAX)) {
       const pdus = await this.#deps.remote.history(live, server, missing, EVENTS_PER_FILL, budget);
       if (pdus.length > 0 && (await this.#take(live, server, pdus, budget))) return true;
     }
     return false;
   }
 
-  /** Whom to ask: those with the most users in the room are the likeliest to have been there for long. */
-  async #serversFor(live: LiveRoom): Promise<ServerName[]> {
-    const largest = [...live.joinedByServer].sort(([, left], [, right]) => right - left);
-    const servers: ServerName[] = [];
-    for (const [server] of largest) {
-      if (server === this.#deps.serverName || !(await mayTakePart(this.#deps.events, live, server))) continue;
-      if (servers.push(server) === SERVERS_MAX) break;
-    }
-    return servers;
-  }
-
   /** Gives events their place; whether one of them got it. */
-  async #take(live: LiveRoom, server: ServerName, pdus: readonly Pdu[], budget: FetchBudget): Promise<boolean> {
+  async #take(
+    live: LiveRoom,
+    server: ServerName,
+    pdus: readonly Pdu[],
+    budget: FetchBudget,
+    inHoleBefore?: EventId,
+  ): Promise<boolean> {
     const { events, state, rooms } = this.#deps;
     await state.provideAuthEvents(live, [server], pdus, budget);
     const order = topologicalOrder(
@@ -158,6 +172,7 @@ export class Backfill {
         kind: 'backfilled',
         hasAuthorisingSignature: true,
         ...(told === null ? {} : { stateBefore: told }),
+        ...(inHoleBefore === undefined ? {} : { inHoleBefore }),
       });
     }
     const verdicts = await rooms.append(live.roomId, arrivals);

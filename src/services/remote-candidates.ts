@@ -9,30 +9,49 @@ const CANDIDATES_MAX = 10;
 /** How long after the first one was asked a further one is. */
 const ASKING_MAX_MS = 60_000;
 
-/** The first few of the servers that are named, each once, without our own. */
-export function candidatesOf(named: Iterable<ServerName | null>, own: ServerName): ServerName[] {
-  const candidates = new Set<ServerName>();
-  for (const server of named) {
-    if (candidates.size === CANDIDATES_MAX) break;
-    if (server !== null && server !== own) candidates.add(server);
-  }
-  return [...candidates];
+export type Candidates = {
+  /** Those whom somebody named for this. */
+  readonly named: readonly ServerName[];
+  /** Those that may be in the room, too. */
+  readonly further: readonly ServerName[];
+};
+
+/** The first few of the servers, each once, without our own. */
+export function candidatesOf(
+  named: Iterable<ServerName | null>,
+  further: Iterable<ServerName | null>,
+  own: ServerName,
+): Candidates {
+  const seen = new Set<ServerName>();
+  const take = (servers: Iterable<ServerName | null>): ServerName[] => {
+    const taken: ServerName[] = [];
+    for (const server of servers) {
+      if (seen.size === CANDIDATES_MAX) break;
+      if (server === null || server === own || seen.has(server)) continue;
+      seen.add(server);
+      taken.push(server);
+    }
+    return taken;
+  };
+  return { named: take(named), further: take(further) };
 }
 
 /**
- * Asks one server after the other until one does the deed.
+ * Asks one server after the other until one does the deed. Where one of those named refuses by a rule of the room, the
+ * further ones are left alone: they were to help out where nobody else can be asked.
  *
  * @throws MatrixError what is most worth telling: a refusal that others pass on, else what happened first
  */
 export async function firstToDo<T>(
   { clock, note }: { readonly clock: Clock; readonly note: (server: ServerName, error: RemoteError) => void },
-  candidates: readonly ServerName[],
+  { named, further }: Candidates,
   deed: (server: ServerName) => Promise<T>,
 ): Promise<T> {
   const untilMs = clock.now() + ASKING_MAX_MS;
   const failures: RemoteError[] = [];
-  for (const server of candidates) {
+  for (const [index, server] of [...named, ...further].entries()) {
     if (failures.length > 0 && clock.now() > untilMs) break;
+    if (index === named.length && failures.some((failure) => worthOf(passedOn(failure)) === RULE_OF_THE_ROOM)) break;
     try {
       return await deed(server);
     } catch (error) {
@@ -72,8 +91,10 @@ export function passedOn(error: RemoteError): MatrixError {
   return new MatrixError(status, errcode, error.message, fields);
 }
 
+const RULE_OF_THE_ROOM = 3;
+
 /** How much a refusal tells: a rule of the room more than "not here", and that more than silence. */
 function worthOf(error: MatrixError): number {
   if (error instanceof RemoteError) return error.fault === 'blocked' ? 0 : 1;
-  return error.errcode === 'M_NOT_FOUND' ? 2 : 3;
+  return error.errcode === 'M_NOT_FOUND' ? 2 : RULE_OF_THE_ROOM;
 }

@@ -12,7 +12,7 @@ import type { RoomRules } from '../core/room-versions.ts';
 import type { CallOptions, FederationClient } from '../remote/federation-client.ts';
 import { RemoteError, reasonOf } from '../remote/remote-error.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
-import type { FetchBudget } from './fetch-budget.ts';
+import { FetchBudget } from './fetch-budget.ts';
 
 /** The outcome of the checks on receipt that need no room state. */
 export type CheckedEvent =
@@ -33,6 +33,9 @@ export type RemoteEventsDeps = {
 };
 
 const TIMEOUT_MS = 20_000;
+/** How long a server is waited for that is asked for an event near a time: somebody waits for the answer. */
+const NEAR_TIMEOUT_MS = 5000;
+const ONE_REQUEST = { requests: 1, events: 0, states: 0 };
 /** Single events that are asked for at the same time. */
 const AT_ONCE = 8;
 /** Events of a state that are checked together as they come in. */
@@ -41,6 +44,10 @@ const CHUNK = 200;
 const STATE_IDS_MAX = 500_000;
 /** The most events of one state that are held at a time. */
 const STATE_EVENTS_MAX = 50_000;
+
+/** A time, and whether the event is looked for at and behind it or at and before it. */
+export type NearAsk = { readonly ts: number; readonly direction: 'f' | 'b' };
+export type NearEvent = { readonly eventId: EventId; readonly originServerTs: number };
 
 export type StateIds = { readonly state: readonly EventId[]; readonly authChain: readonly EventId[] };
 
@@ -132,6 +139,22 @@ export class RemoteEvents {
       ),
     );
     return leadingBack(from, await this.#checked(live, reply?.pdus.slice(0, most) ?? []));
+  }
+
+  /** The event nearest to a time that a server tells; null where it tells none that lies in the direction asked for. */
+  async near(live: LiveRoom, server: ServerName, { ts, direction }: NearAsk): Promise<NearEvent | null> {
+    const reply = await this.#ask(server, new FetchBudget(ONE_REQUEST), () =>
+      this.#deps.client.call(
+        server,
+        FEDERATION.getEventByTimestamp,
+        { params: { roomId: live.roomId }, query: { ts, dir: direction } },
+        { ...this.#options, timeoutMs: NEAR_TIMEOUT_MS },
+      ),
+    );
+    if (reply === null || !isEventIdOf(live.rules, reply.event_id)) return null;
+    const { event_id: eventId, origin_server_ts: originServerTs } = reply;
+    const liesThere = direction === 'f' ? originServerTs >= ts : originServerTs <= ts;
+    return liesThere ? { eventId, originServerTs } : null;
   }
 
   /** The auth chain of an event, whatever of it the server tells. */

@@ -93,6 +93,22 @@ forEachDatabase((database) => {
     assert.equal(room.requests('send_join').length, 1);
   });
 
+  test('where a server that was named refuses by the rules of the room, those that nobody named are not asked', async (t) => {
+    const { server, alice, room } = await scene(t);
+    const resident = await remoteServer(t, server, { name: 'resident.test' });
+    const refuses = (status: number, errcode: string) =>
+      resident.route('GET', /make_join/, () => ({ status, json: { errcode, error: 'x' } }));
+
+    refuses(400, 'M_UNABLE_TO_GRANT_JOIN');
+    const unable = await alice.post(joinPath(room, 'resident.test'));
+    refuses(403, 'M_FORBIDDEN');
+    const forbidden = await alice.post(joinPath(room, 'gone.test', 'resident.test'));
+
+    assert.deepEqual([errorOf(unable), errorOf(forbidden)], ['400 M_UNABLE_TO_GRANT_JOIN', '403 M_FORBIDDEN']);
+    assert.equal(room.requests('make_join').length, 0);
+    await joins(alice, room, 'resident.test', room.remote.serverName);
+  });
+
   test('what the other servers say comes back, but nothing that a client would take for our own word', async (t) => {
     const { alice, room } = await scene(t);
     const refuse = (status: number, json: JsonObject) => {

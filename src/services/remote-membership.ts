@@ -26,7 +26,7 @@ import { findStrippedState } from '../storage/stripped-states.ts';
 import type { Asker } from './asker.ts';
 import { JoinAnswer, RoomTooLarge } from './join-answer.ts';
 import { joinOnTop } from './join-on-top.ts';
-import { candidatesOf, firstToDo } from './remote-candidates.ts';
+import { type Candidates, candidatesOf, firstToDo } from './remote-candidates.ts';
 import { type HandshakeDeps, type Offer, prepareMember, type Wish } from './remote-handshake.ts';
 import { STATE_EVENTS_PER_COMPLEXITY } from './resident-rooms.ts';
 
@@ -250,7 +250,8 @@ export class RemoteMembership {
       if (await this.isKeptHere(live, userId)) return 'kept-here';
       if (live.membershipOf(userId) === 'leave') return 'left';
       const wish: Wish = { roomId, userId, membership: 'leave', content };
-      const candidates = (await this.#candidates(roomId, live, userId, [])).slice(0, LEAVE_CANDIDATES);
+      const { named, further } = await this.#candidates(roomId, live, userId, []);
+      const candidates = { named: [...named, ...further].slice(0, LEAVE_CANDIDATES), further: [] };
       try {
         await this.#firstToDo(wish, candidates, async (resident) => {
           const pdu = await this.#sendLeave(resident, wish, live.rules);
@@ -272,8 +273,9 @@ export class RemoteMembership {
     return event;
   }
 
-  #firstToDo<T>(wish: Wish, candidates: readonly ServerName[], deed: (resident: ServerName) => Promise<T>): Promise<T> {
-    if (candidates.length === 0) throw notFound('No server is known that is in this room.');
+  #firstToDo<T>(wish: Wish, candidates: Candidates, deed: (resident: ServerName) => Promise<T>): Promise<T> {
+    if (candidates.named.length + candidates.further.length === 0)
+      throw notFound('No server is known that is in this room.');
     const note = (server: ServerName, error: MatrixError) => this.#note(wish, server, error);
     return firstToDo({ clock: this.#deps.clock, note }, candidates, deed);
   }
@@ -288,16 +290,16 @@ export class RemoteMembership {
     });
   }
 
-  /** Whom to ask: those named, whoever invited, those told of with that, who was in the room, and who made it. */
+  /** Whom to ask: those named, whoever invited and those told of with that; else who made the room and who was in it. */
   async #candidates(
     roomId: RoomId,
     live: LiveRoom | null,
     userId: UserId,
     via: readonly ServerName[],
-  ): Promise<ServerName[]> {
+  ): Promise<Candidates> {
     const told = live === null ? [] : await this.#serversToldOf(live, userId);
     const members = live === null ? [] : live.joinedByServer.keys();
-    return candidatesOf([...via, ...told, serverNameOf(roomId), ...members], this.#deps.serverName);
+    return candidatesOf([...via, ...told], [serverNameOf(roomId), ...members], this.#deps.serverName);
   }
 
   /** Servers of those who invited a user, and of those in the state that came with the invite or the knock. */

@@ -137,8 +137,8 @@ export class RoomEvents {
   }
 }
 
-/** A room has one create event (threat B4). */
-const onlyOnce = (): MatrixError => forbidden('A room is made only once.');
+/** A room has one create event (threat B4): no power in it lets anybody send another, so the request itself is wrong. */
+const onlyOnce = (): MatrixError => invalidParam('eventType: a room is made only once.');
 
 /** What a redaction sent as any other event redacts. */
 function targetOf(content: JsonObject): EventId {

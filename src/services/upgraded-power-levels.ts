@@ -26,14 +26,15 @@ export function successorLevels(
   const { rules, creators } = successor;
   const levels = integersOf(old.rules, old.content);
   const users = { ...levels.users };
-  // Creators who stood above all are owners where nobody can.
-  if (old.rules.creatorsArePrivileged) for (const creator of old.creators) users[creator] = OWNER_LEVEL;
   if (rules.creatorsArePrivileged) {
+    // Whoever created only the old room had no level there, and brings none along: who may replace a room may do that.
     for (const creator of creators) delete users[creator];
     const events = { ...levels.events };
     events['m.room.tombstone'] = Math.max(events['m.room.tombstone'] ?? 0, TOMBSTONE_LEVEL_V12);
     return { first: { ...levels, users, events }, last: null };
   }
+  // Creators who stood above all are owners where nobody can.
+  if (old.rules.creatorsArePrivileged) for (const creator of old.creators) users[creator] = OWNER_LEVEL;
   const [maker] = creators;
   const highest = Math.max(OWNER_LEVEL, ...allOf({ ...levels, users }));
   const last = { ...levels, users };

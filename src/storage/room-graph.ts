@@ -51,25 +51,28 @@ export async function listBackwardExtremities(
   }));
 }
 
+/** A part of a room's log without events: the positions of those on either side. */
+export type Hole = { readonly above: number; readonly below: number };
+
 /**
  * Where history that fills a hole belongs: between the lowest event that names one of its events, and what the room has
  * below that. null where it belongs before all that the room has.
  */
-export async function findHole(
-  db: Reader,
-  roomNo: number,
-  prevIds: readonly EventId[],
-): Promise<{ readonly above: number; readonly below: number } | null> {
+export async function findHole(db: Reader, roomNo: number, prevIds: readonly EventId[]): Promise<Hole | null> {
   const above = await db.first<{ position: number | null }>(
     sql`select min(events.position) as position from backward_extremities join events using (event_no)
         where backward_extremities.room_no = ${roomNo} and backward_extremities.prev_id ${anyOf(prevIds)}`,
   );
   const position = above?.position ?? null;
-  if (position === null) return null;
+  return position === null ? null : findHoleBelow(db, roomNo, position);
+}
+
+/** The hole right below a position; null where the room has nothing below that. */
+export async function findHoleBelow(db: Reader, roomNo: number, above: number): Promise<Hole | null> {
   const below = await db.first<{ position: number }>(
-    sql`select position from events where room_no = ${roomNo} and position < ${position} order by position desc limit 1`,
+    sql`select position from events where room_no = ${roomNo} and position < ${above} order by position desc limit 1`,
   );
-  return below === undefined ? null : { above: position, below: below.position };
+  return below === undefined ? null : { above, below: below.position };
 }
 
 /** The IDs of events, without reading the events. */

@@ -43,7 +43,7 @@ forEachDatabase((database) => {
     assert.equal(await put(carol, ['m.room.name'], { name: 'x' }), '403 M_FORBIDDEN');
     assert.equal(await put(alice, ['m.room.name'], '[]'), '400 M_BAD_JSON');
     assert.equal(await put(alice, ['org.example', '@bob:myelin.test'], {}), '403 M_FORBIDDEN');
-    assert.equal(await put(alice, ['m.room.create'], { room_version: '12' }), '403 M_FORBIDDEN', 'B4');
+    assert.equal(await put(alice, ['m.room.create'], { room_version: '12' }), '400 M_INVALID_PARAM', 'B4');
     assert.equal(await put(alice, ['m.room.power_levels'], { ban: '50' }), '403 M_FORBIDDEN', 'A10: levels as text');
     assert.equal(await put(alice, ['m.room.power_levels'], { users: null }), '403 M_FORBIDDEN', 'A10: null for levels');
     assert.equal(await put(alice, ['org.example'], { body: 'x'.repeat(66_000) }), '413 M_TOO_LARGE');

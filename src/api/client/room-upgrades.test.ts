@@ -83,6 +83,22 @@ forEachDatabase((database) => {
     assert.deepEqual(inEleven.users, { [alice.userId]: 100, [bob.userId]: 100 });
   });
 
+  test('who replaces a room of version 12 without having created it is its creator, and the old creators are not', async (t) => {
+    const server = await testServer(t, { database });
+    const [alice, bob] = [await server.user('alice'), await server.user('bob')];
+    const room = await alice.createRoom({
+      room_version: '12',
+      preset: 'public_chat',
+      power_level_content_override: { users: { [bob.userId]: 150 } },
+    });
+    await bob.join(room);
+
+    const next = await upgrade(bob, room, '12');
+
+    assert.deepEqual((await stateOf(bob, next, 'm.room.power_levels')).users, {});
+    assert.equal((await stateOf(bob, next, 'm.room.create')).additional_creators, undefined);
+  });
+
   test('a moderator who may send the tombstone makes a successor, and keeps the level they had', async (t) => {
     const server = await testServer(t, { database });
     const [alice, bob] = [await server.user('alice'), await server.user('bob')];

@@ -1,0 +1,20 @@
+/** Which servers of a room are asked for history that we lack. */
+import type { ServerName } from '../core/ids.ts';
+import type { EventStore } from '../rooms/event-store.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
+import { mayTakePart } from '../rooms/server-access.ts';
+
+/** At most `most` of them: those with the most users in the room are the likeliest to have been there for long. */
+export async function serversToAsk(
+  deps: { readonly events: EventStore; readonly serverName: ServerName },
+  live: LiveRoom,
+  most: number,
+): Promise<ServerName[]> {
+  const largest = [...live.joinedByServer].sort(([, left], [, right]) => right - left);
+  const servers: ServerName[] = [];
+  for (const [server] of largest) {
+    if (server === deps.serverName || !(await mayTakePart(deps.events, live, server))) continue;
+    if (servers.push(server) === most) break;
+  }
+  return servers;
+}
