@@ -40,7 +40,7 @@ export class Connection {
   }
 }
 
-const SYNC_FILTER = { room: { timeline: { limit: 20 } } };
+const TIMELINE_LIMIT = 20;
 
 /** One logged-in user. */
 export class BenchUser {
@@ -73,6 +73,18 @@ export class BenchUser {
     await this.raw('POST', `/rooms/${encodeURIComponent(roomId)}/join`, {});
   }
 
+  /** Joins a room through another server. */
+  async joinThrough(serverName: string, roomId: string): Promise<void> {
+    await this.raw('POST', `/join/${encodeURIComponent(roomId)}?server_name=${encodeURIComponent(serverName)}`, {});
+  }
+
+  /** How many are in a room. */
+  async countJoined(roomId: string): Promise<number> {
+    const reply = await this.#json('GET', `/rooms/${encodeURIComponent(roomId)}/joined_members`);
+    // The answer of this API.
+    return Object.keys(reply['joined'] as Json).length;
+  }
+
   /** Sends a message, or one of an ordinary length; gives its event ID. */
   async say(roomId: string, text?: string): Promise<string> {
     const txnId = `b${this.#txnCount++}`;
@@ -88,16 +100,16 @@ export class BenchUser {
   }
 
   /** The path of a sync. `mark` makes a filter that means the same but that no cache of answers has met. */
-  syncPath(since: string | null, timeoutMs: number, mark?: string): string {
-    const room = { ...SYNC_FILTER.room, ephemeral: { not_types: [`bench.${mark}`] } };
-    const filter = JSON.stringify(mark === undefined ? SYNC_FILTER : { room });
+  syncPath(since: string | null, timeoutMs: number, mark?: string, limit = TIMELINE_LIMIT): string {
+    const ephemeral = mark === undefined ? {} : { ephemeral: { not_types: [`bench.${mark}`] } };
+    const filter = JSON.stringify({ room: { timeline: { limit }, ...ephemeral } });
     const query = new URLSearchParams({ filter, timeout: String(timeoutMs), set_presence: 'offline' });
     if (since !== null) query.set('since', since);
     return `/sync?${query}`;
   }
 
-  async sync(since: string | null, timeoutMs: number): Promise<{ nextBatch: string; text: string }> {
-    const text = await this.raw('GET', this.syncPath(since, timeoutMs));
+  async sync(since: string | null, timeoutMs: number, limit?: number): Promise<{ nextBatch: string; text: string }> {
+    const text = await this.raw('GET', this.syncPath(since, timeoutMs, undefined, limit));
     return { nextBatch: nextBatchOf(text), text };
   }
 

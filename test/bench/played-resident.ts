@@ -1,8 +1,13 @@
 /**
- * The other end of `remote-join.ts`, in a process of its own: a server with one large room of users of many servers, for
- * all of which it answers. `members servers` are its arguments; it tells its port and the room when it is ready.
+ * The other end of joins of large rooms, in a process of its own: a server with one large room of users of many servers,
+ * for all of which it answers. Its arguments are `members servers`; the servers are called s0.test and so on, all at one
+ * port without TLS. With `certificate key` behind them, two files, each has a port of its own with TLS, and is called by it:
+ * localhost:PORT. It tells its place and the room when it is ready.
  */
-import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { authEventKeys } from '../../src/core/auth-events.ts';
 import type { EventId, RoomId, ServerName, UserId } from '../../src/core/ids.ts';
@@ -16,8 +21,41 @@ import { type SigningKey, signingKeyFromSeed } from '../../src/core/signing.ts';
 export type PlayedResident = { readonly port: number; readonly roomId: string; readonly servers: readonly string[] };
 
 const rules = findRoomRules('11')!;
-const [memberCount, serverCount] = process.argv.slice(2).map(Number) as [number, number];
-const servers = Array.from({ length: serverCount }, (_, index) => `s${index}.test` as ServerName);
+const [memberCount, serverCount] = process.argv.slice(2, 4).map(Number) as [number, number];
+const [certificatePath, keyPath] = process.argv.slice(4);
+
+const answerRequest: RequestListener = (request, response) => {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => {
+    response.setHeader('content-type', 'application/json');
+    response.end(answer(request.url ?? '', request.headers.host ?? '', Buffer.concat(chunks).toString()));
+  });
+};
+
+async function portOf(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  // It listens at a port, and not at a pipe.
+  return (server.address() as AddressInfo).port;
+}
+
+/** The names of the servers, and the last port that one of them listens at. */
+async function listen(): Promise<{ servers: ServerName[]; port: number }> {
+  const indices = Array.from({ length: serverCount }, (_, index) => index);
+  if (certificatePath === undefined || keyPath === undefined) {
+    return {
+      servers: indices.map((index) => `s${index}.test` as ServerName),
+      port: await portOf(createServer(answerRequest)),
+    };
+  }
+  const tls = { cert: readFileSync(certificatePath), key: readFileSync(keyPath) };
+  const ports: number[] = [];
+  for (const _ of indices) ports.push(await portOf(createTlsServer(tls, answerRequest)));
+  return { servers: ports.map((port) => `localhost:${port}` as ServerName), port: ports.at(-1)! };
+}
+
+const { servers, port } = await listen();
 const keys = new Map<string, SigningKey>(
   servers.map((name, index) => [name, signingKeyFromSeed('k', Buffer.alloc(32, `seed ${index}`))]),
 );
@@ -54,18 +92,7 @@ for (let number = 1; number < memberCount; number++) {
 }
 const told = [...state.values()].map(({ json }) => JSON.stringify(json)).join(',');
 
-const server = createServer((request, response) => {
-  const chunks: Buffer[] = [];
-  request.on('data', (chunk: Buffer) => chunks.push(chunk));
-  request.on('end', () => {
-    response.setHeader('content-type', 'application/json');
-    response.end(answer(request.url ?? '', request.headers.host ?? '', Buffer.concat(chunks).toString()));
-  });
-});
-server.listen(0, '127.0.0.1', () => {
-  const { port } = server.address() as AddressInfo;
-  process.send!({ port, roomId, servers } satisfies PlayedResident);
-});
+process.send!({ port, roomId, servers } satisfies PlayedResident);
 
 function answer(url: string, host: string, body: string): string {
   if (url.startsWith('/_matrix/key/')) {
@@ -88,5 +115,7 @@ function answer(url: string, host: string, body: string): string {
     };
     return JSON.stringify({ room_version: '11', event });
   }
+  // What is told of the room, or of who is there, is none of its business.
+  if (url.includes('/federation/v1/send/')) return '{"pdus":{}}';
   return `{"state":[${told}],"auth_chain":[],"origin":"${servers[0]}","event":${body}}`;
 }

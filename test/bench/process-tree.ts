@@ -54,6 +54,11 @@ function treeOf(roots: readonly number[]): ProcessStat[] {
   return [...tree.values()];
 }
 
+/** The processes of some trees. */
+export function processesOf(roots: readonly number[]): number[] {
+  return treeOf(roots).map(({ pid }) => pid);
+}
+
 /** User and system time of the trees of processes, threads and ended children included, in milliseconds. */
 export function cpuMsOf(roots: readonly number[]): number {
   return treeOf(roots).reduce((sum, { cpuMs }) => sum + cpuMs, 0);

@@ -1,7 +1,7 @@
 /**
  * What an event costs that another server pushes, from the bytes of the transaction to the disk, next to what no server
  * can do without: parse its JSON, hash it twice, verify one signature.
- * `node scripts/node.js test/bench/received-pdus.ts [transactions] [sqlite|memory]`. CPU of all threads counts.
+ * `node scripts/node.js test/bench/received-pdus.ts [transactions] [sqlite|postgres|memory]`. CPU of all threads counts.
  */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -23,9 +23,11 @@ import { silentLog } from '../../src/kit/log.ts';
 import { EventChecks } from '../../src/remote/event-checks.ts';
 import { RemoteEvents } from '../../src/services/remote-events.ts';
 import { RemoteState } from '../../src/services/remote-state.ts';
-import { openDatabase } from '../../src/storage/open.ts';
+import { type DatabaseOptions, openDatabase } from '../../src/storage/open.ts';
 import { publicRoomDrafts, SERVER_NAME, startEngine } from '../../src/testing/engine.ts';
 import { EventCheckThreads } from '../../src/workers/event-check-threads.ts';
+import { startPostgres } from '../support/postgres.ts';
+import { cpuMsOf } from './process-tree.ts';
 
 const transactionCount = Number(process.argv[2] ?? 100);
 const PDUS = 50;
@@ -35,9 +37,15 @@ const BOB = '@bob:remote.test' as UserId;
 const key = signingKeyFromSeed('r', Buffer.alloc(32, 5));
 const rules = findRoomRules('11')!;
 
+const kind = process.argv[3] ?? 'sqlite';
+const postgres = kind === 'postgres' ? await startPostgres({ durable: true }) : null;
 const directory = mkdtempSync(join(tmpdir(), 'myelin-bench-'));
-const path = process.argv[3] === 'memory' ? ':memory:' : join(directory, 'bench.db');
-const db = await openDatabase({ kind: 'sqlite', path, synchronous: 'full' }, { info() {} });
+const path = kind === 'memory' ? ':memory:' : join(directory, 'bench.db');
+const database: DatabaseOptions =
+  postgres === null
+    ? { kind: 'sqlite', path, synchronous: 'full' }
+    : { kind: 'postgres', connection: { connectionString: (await postgres.createDatabase('bench')).url } };
+const db = await openDatabase(database, { info() {} });
 const { rooms, events, graph, clock, stream } = await startEngine(db);
 const made = await rooms.create(rules, publicRoomDrafts('11'));
 const { roomId } = made[0]!.pdu;
@@ -111,12 +119,13 @@ async function receive(body: Buffer, number: number): Promise<void> {
   if (Object.values(reply.pdus).some(({ error }) => error !== undefined)) throw new Error(JSON.stringify(reply));
 }
 
-/** The CPU time of all threads that some work takes, in microseconds for each event. */
+/** The CPU time of all threads, and of PostgreSQL, that some work takes, in microseconds for each event. */
 async function cpuOf(work: () => Promise<void> | void): Promise<number> {
-  const before = process.cpuUsage();
+  const besideMs = (): number => (postgres?.pid == null ? 0 : cpuMsOf([postgres.pid]));
+  const [before, besideBeforeMs] = [process.cpuUsage(), besideMs()];
   await work();
   const { user, system } = process.cpuUsage(before);
-  return (user + system) / (transactionCount * PDUS);
+  return (user + system + (besideMs() - besideBeforeMs) * 1000) / (transactionCount * PDUS);
 }
 
 for (const [number, body] of bodies.slice(0, WARM_UP + 1).entries()) await receive(body, number);
@@ -141,11 +150,12 @@ const bound = await cpuOf(() => {
   for (const body of measured) least(body);
 });
 
-console.log(`${transactionCount} transactions of ${PDUS} events, ${path === ':memory:' ? 'in memory' : 'on disk'}`);
+console.log(`${transactionCount} transactions of ${PDUS} events, ${kind}`);
 console.log(
   `received ${received.toFixed(0)} us of CPU an event, at least ${bound.toFixed(0)}: ${(received / bound).toFixed(2)} times`,
 );
 await transactions.stop();
 await threads.stop();
 await db.close();
+await postgres?.stop();
 rmSync(directory, { recursive: true, force: true });

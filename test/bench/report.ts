@@ -1,10 +1,17 @@
 /** The bench's table, for people and for docs/performance.md. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { AIMS, type Aim, type AimId } from './aims.ts';
+import type { Aim } from './aims.ts';
 import type { Figure } from './meter.ts';
 
 /** What was measured for an aim: a figure of many operations, or one number in the aim's unit. */
-export type Measured = ReadonlyMap<AimId, Figure | number>;
+export type Measured = ReadonlyMap<string, Figure | number>;
+
+/** What a table of the report is about. */
+export type Subject = {
+  /** By which its place in a page is known. */
+  readonly mark: string;
+  readonly aims: Readonly<Record<string, Aim>>;
+};
 
 export type DatabaseKind = 'sqlite' | 'postgres';
 
@@ -49,9 +56,9 @@ function lineOf(aim: Aim, measured: Figure | number, database: DatabaseKind): Li
   };
 }
 
-function linesOf(measured: Measured, database: DatabaseKind): Line[] {
+function linesOf({ aims }: Subject, measured: Measured, database: DatabaseKind): Line[] {
   const lines: Line[] = [];
-  for (const aim of Object.values(AIMS)) {
+  for (const aim of Object.values(aims)) {
     const value = measured.get(aim.id);
     if (value !== undefined) lines.push(lineOf(aim, value, database));
   }
@@ -59,8 +66,8 @@ function linesOf(measured: Measured, database: DatabaseKind): Line[] {
 }
 
 /** The table for a terminal. */
-export function textTable(measured: Measured, database: DatabaseKind): string {
-  const lines = linesOf(measured, database);
+export function textTable(subject: Subject, measured: Measured, database: DatabaseKind): string {
+  const lines = linesOf(subject, measured, database);
   const rows = [
     ['', 'aim', 'figure', 'p50', 'p95', ''],
     ...lines.map(({ title, aim, figure, p50, p95, met }) => [title, aim, figure, p50, p95, met ? 'met' : 'MISSED']),
@@ -78,9 +85,9 @@ export function textTable(measured: Measured, database: DatabaseKind): string {
 }
 
 /** The same for a page of the docs, beside the figures of other servers; rows that were not measured stay as they were. */
-function markdownTable(measured: Measured, database: DatabaseKind, before: string): string {
+function markdownTable(subject: Subject, measured: Measured, database: DatabaseKind, before: string): string {
   const rows = new Map(
-    linesOf(measured, database).map(({ title, aim, figure, p50, p95, met, ours }) => [
+    linesOf(subject, measured, database).map(({ title, aim, figure, p50, p95, met, ours }) => [
       title,
       `| ${[title, aim, figure, p50, p95, met ? 'met' : '**missed**', ...ours.others].join(' | ')} |`,
     ]),
@@ -89,20 +96,20 @@ function markdownTable(measured: Measured, database: DatabaseKind, before: strin
   return [
     '| operation | aim | Myelin | p50 | p95 | | Synapse | Dendrite | Tuwunel |',
     '|---|---|---:|---:|---:|---|---:|---:|---:|',
-    ...Object.values(AIMS).flatMap(({ title }) => rows.get(title) ?? kept.get(title) ?? []),
+    ...Object.values(subject.aims).flatMap(({ title }) => rows.get(title) ?? kept.get(title) ?? []),
   ].join('\n');
 }
 
 /**
- * Puts what was measured into the table between the markers of its database in a page, and leaves the rest as it is.
+ * Puts what was measured into the table between the markers of its subject and database in a page, and leaves the rest as it is.
  *
  * @throws Error where the page lacks the markers
  */
-export function writeTable(page: URL, measured: Measured, database: DatabaseKind): void {
-  const [begin, end] = [`<!-- bench:${database} -->`, `<!-- /bench:${database} -->`];
+export function writeTable(page: URL, subject: Subject, measured: Measured, database: DatabaseKind): void {
+  const [begin, end] = [`<!-- ${subject.mark}:${database} -->`, `<!-- /${subject.mark}:${database} -->`];
   const text = readFileSync(page, 'utf8');
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
   if (from < 0 || to < from) throw new Error(`${page.pathname} has no markers ${begin} … ${end}`);
-  const table = markdownTable(measured, database, text.slice(from + begin.length, to).trim());
+  const table = markdownTable(subject, measured, database, text.slice(from + begin.length, to).trim());
   writeFileSync(page, `${text.slice(0, from + begin.length)}\n${table}\n${text.slice(to)}`);
 }

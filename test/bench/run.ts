@@ -7,14 +7,16 @@ import { parseArgs } from 'node:util';
 import { Homeserver } from '../support/homeserver.ts';
 import { startPostgres, type TestDatabase, type TestPostgres } from '../support/postgres.ts';
 import { registerAccount } from '../support/shared-secret.ts';
-import type { AimId } from './aims.ts';
+import { AIMS, type AimId } from './aims.ts';
 import { BenchUser, Connection } from './client.ts';
 import { postgresBytes, sqliteDirectoryBytes } from './disk.ts';
+import { FEDERATION_AIMS } from './federation-aims.ts';
+import { FEDERATION_ROWS, type FederationRow } from './federation-rows.ts';
 import { type Figure, Meter, quantile } from './meter.ts';
 import { pssBytesOf } from './process-tree.ts';
-import { type DatabaseKind, textTable, writeTable } from './report.ts';
+import { type DatabaseKind, type Measured, type Subject, textTable, writeTable } from './report.ts';
 import { ROWS } from './rows.ts';
-import { inParallel, type Scene } from './scene.ts';
+import { inParallel, type Row, type Scene } from './scene.ts';
 
 const USAGE = `node test/bench/run.ts [options]
   --url URL            measure the server there, instead of starting our own; then also
@@ -22,9 +24,13 @@ const USAGE = `node test/bench/run.ts [options]
   --shared-secret S    its registration_shared_secret
   --data-dir DIR       where its SQLite databases lie, to count disk
   --database KIND      sqlite (default) or postgres, for our own server
-  --only NAMES         some rows only: ${ROWS.map(({ name }) => name).join(',')}
+  --only NAMES         some rows only: ${ROWS.map(({ name }) => name).join(',')},
+                       or those between servers, our own: ${FEDERATION_ROWS.map(({ name }) => name).join(',')}
   --quick              a rough figure in little time
   --write              put what was measured into docs/performance.md`;
+
+const ONE_SERVER: Subject = { mark: 'bench', aims: AIMS };
+const BETWEEN_SERVERS: Subject = { mark: 'bench-federation', aims: FEDERATION_AIMS };
 
 const MEGABYTE = 1_000_000;
 const QUICK_SCALE = 0.12;
@@ -32,6 +38,8 @@ const PAGE = new URL('../../docs/performance.md', import.meta.url);
 
 /** The server under test, whoever started it. */
 type Target = {
+  /** Whether we started it. */
+  isOurs: boolean;
   url: string;
   sharedSecret: string;
   pids: number[];
@@ -63,6 +71,7 @@ async function ownServer(kind: DatabaseKind): Promise<Target> {
   }
   const { pid, dir } = server;
   return {
+    isOurs: true,
     url: server.url,
     sharedSecret: server.sharedSecret,
     pids: postgres?.pid == null ? [pid] : [pid, postgres.pid],
@@ -82,6 +91,7 @@ async function ownServer(kind: DatabaseKind): Promise<Target> {
 
 function foreignServer(url: string, pids: number[], sharedSecret: string, dataDir: string | undefined): Target {
   return {
+    isOurs: false,
     url: url.replace(/\/$/, ''),
     sharedSecret,
     pids,
@@ -109,25 +119,8 @@ function options() {
   return values;
 }
 
-async function main(): Promise<void> {
-  const given = options();
-  if (given.help) return console.log(USAGE);
-  if (given.database !== 'sqlite' && given.database !== 'postgres') throw new Error(USAGE);
-  const database: DatabaseKind = given.database;
-  const only = given.only?.split(',');
-  const rows = ROWS.filter(({ name }) => only === undefined || only.includes(name));
-  if (only?.some((name) => !ROWS.some((row) => row.name === name))) throw new Error(USAGE);
-
-  let target: Target;
-  if (given.url === undefined) {
-    target = await ownServer(database);
-  } else {
-    const pids = given.pid?.split(',').map(Number) ?? [];
-    const sharedSecret = given['shared-secret'];
-    if (pids.length === 0 || pids.some(Number.isNaN) || sharedSecret === undefined) throw new Error(USAGE);
-    target = foreignServer(given.url, pids, sharedSecret, given['data-dir']);
-  }
-
+/** Runs some rows against one server. */
+async function measureOne(target: Target, rows: readonly Row[], isWhole: boolean, scale: number): Promise<Measured> {
   const connection = new Connection(target.url);
   const meter = new Meter(target.pids);
   const measured = new Map<AimId, Figure | number>();
@@ -136,7 +129,7 @@ async function main(): Promise<void> {
   let users = 0;
   const scene: Scene = {
     meter,
-    scale: given.quick ? QUICK_SCALE : 1,
+    scale,
     async newUsers(count) {
       const made: BenchUser[] = [];
       await inParallel(Array(count).fill(null), 20, async () => {
@@ -151,15 +144,10 @@ async function main(): Promise<void> {
 
   try {
     await meter.untilIdle();
-    // What the whole run leaves behind says nothing of a part of it.
-    const isWhole = only === undefined;
-    if (given.url === undefined && isWhole) measured.set('pss-start', pssBytesOf(target.mainPid) / MEGABYTE);
-    for (const row of rows) {
-      const startMs = performance.now();
-      await row.run(scene);
-      console.error(`${row.name}: ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
-    }
+    if (target.isOurs && isWhole) measured.set('pss-start', pssBytesOf(target.mainPid) / MEGABYTE);
+    for (const row of rows) await timed(row.name, () => row.run(scene));
     await meter.untilIdle();
+    // What the whole run leaves behind says nothing of a part of it.
     if (isWhole) measured.set('pss-end', pssBytesOf(target.mainPid) / MEGABYTE);
     await connection.close();
     const ready = isWhole ? await target.readyAgain() : null;
@@ -167,8 +155,55 @@ async function main(): Promise<void> {
   } finally {
     await target.remove();
   }
-  console.log(textTable(measured, database));
-  if (given.write) writeTable(PAGE, measured, database);
+  return measured;
+}
+
+async function measureBetween(
+  rows: readonly FederationRow[],
+  database: DatabaseKind,
+  scale: number,
+): Promise<Measured> {
+  const measured = new Map<string, Figure | number>();
+  const note = (id: string, value: Figure | number): void => void measured.set(id, value);
+  for (const row of rows) await timed(row.name, () => row.run({ database, scale, note }));
+  return measured;
+}
+
+async function timed(name: string, work: () => Promise<void>): Promise<void> {
+  const startMs = performance.now();
+  await work();
+  console.error(`${name}: ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
+}
+
+async function main(): Promise<void> {
+  const given = options();
+  if (given.help) return console.log(USAGE);
+  if (given.database !== 'sqlite' && given.database !== 'postgres') throw new Error(USAGE);
+  const database: DatabaseKind = given.database;
+  const only = given.only?.split(',');
+  const isWanted = ({ name }: { readonly name: string }): boolean => only?.includes(name) ?? true;
+  const rows = ROWS.filter(isWanted);
+  const between = given.url === undefined ? FEDERATION_ROWS.filter(isWanted) : [];
+  if (rows.length + between.length < (only?.length ?? 1)) throw new Error(USAGE);
+  const scale = given.quick ? QUICK_SCALE : 1;
+  const tell = (subject: Subject, measured: Measured): void => {
+    console.log(textTable(subject, measured, database));
+    if (given.write) writeTable(PAGE, subject, measured, database);
+  };
+
+  if (rows.length > 0) {
+    let target: Target;
+    if (given.url === undefined) {
+      target = await ownServer(database);
+    } else {
+      const pids = given.pid?.split(',').map(Number) ?? [];
+      const sharedSecret = given['shared-secret'];
+      if (pids.length === 0 || pids.some(Number.isNaN) || sharedSecret === undefined) throw new Error(USAGE);
+      target = foreignServer(given.url, pids, sharedSecret, given['data-dir']);
+    }
+    tell(ONE_SERVER, await measureOne(target, rows, only === undefined, scale));
+  }
+  if (between.length > 0) tell(BETWEEN_SERVERS, await measureBetween(between, database, scale));
 }
 
 await main();

@@ -12,14 +12,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { systemRandom } from '../../src/kit/random.ts';
-import { makeSelfSigned } from '../../src/kit/self-signed.ts';
-import { freePort } from '../support/free-port.ts';
+import { type Wire, wires } from '../support/wire.ts';
 import { matrixPage, type Outcome } from './matrix-page.ts';
 import { MyelinSide } from './myelin.ts';
 import type { Scene } from './scene.ts';
 import { SCENES } from './scenes.ts';
-import { newUser, type Side, type Wire } from './side.ts';
+import { newUser, type Side } from './side.ts';
 import { SynapseSide, synapsePython } from './synapse.ts';
 
 const VERSIONS = ['6', '10', '11', '12'];
@@ -36,27 +34,6 @@ const { values } = parseArgs({
 });
 
 const tell = (line: string): void => console.log(line);
-
-async function wires(directory: string, count: number): Promise<Wire[]> {
-  const certificate = makeSelfSigned('localhost', { nowMs: Date.now(), validDays: 2, random: systemRandom() });
-  const certificatePath = join(directory, 'localhost.crt');
-  const privateKeyPath = join(directory, 'localhost.key');
-  writeFileSync(certificatePath, certificate.certificatePem);
-  writeFileSync(privateKeyPath, certificate.privateKeyPem, { mode: 0o600 });
-  const made: Wire[] = [];
-  for (let index = 0; index < count; index++) {
-    const federationPort = await freePort();
-    made.push({
-      serverName: `localhost:${federationPort}`,
-      clientPort: await freePort(),
-      federationPort,
-      certificatePath,
-      privateKeyPath,
-      trustedPaths: [certificatePath],
-    });
-  }
-  return made;
-}
 
 async function sideOf(kind: string, wire: Wire): Promise<Side> {
   if (kind === 'myelin') return MyelinSide.prepare(wire);

@@ -3,18 +3,6 @@
 import { TestUser } from '../../src/testing/test-client.ts';
 import { registerAccount } from '../support/shared-secret.ts';
 
-/** How a server is reached, and whom it trusts. */
-export type Wire = {
-  /** `localhost:PORT`, the port of federation. */
-  readonly serverName: string;
-  readonly clientPort: number;
-  readonly federationPort: number;
-  readonly certificatePath: string;
-  readonly privateKeyPath: string;
-  /** Certificates that are trust roots. */
-  readonly trustedPaths: readonly string[];
-};
-
 export interface Side {
   /** What the program is called. */
   readonly kind: string;

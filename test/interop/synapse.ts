@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Side, Wire } from './side.ts';
+import type { Wire } from '../support/wire.ts';
+import type { Side } from './side.ts';
 
 const run = promisify(execFile);
 
