@@ -81,17 +81,22 @@ export const federationSection = section('Federation', 'With which servers we sp
     'Address ranges that outgoing requests never reach; null: private, loopback and the like.',
   ),
   allowedRanges: key('ip_range_whitelist', list(text), [], 'Exceptions to it.'),
-  httpProxy: key('http_proxy', orNull(text), null, 'Proxy for outgoing http requests; null: the environment decides.'),
+  httpProxy: key(
+    'http_proxy',
+    orNull(text),
+    null,
+    'Forward proxy for outgoing http requests, as http://user:password@host:port; null: the environment (http_proxy) decides.',
+  ),
   httpsProxy: key(
     'https_proxy',
     orNull(text),
     null,
-    'Proxy for outgoing https requests; null: the environment decides.',
+    'The same for https, which is almost all. It must let CONNECT through to any port of other servers. Where we can look a name up ourselves, ip_range_blacklist holds; else the proxy judges.',
   ),
   noProxyHosts: key(
     'no_proxy_hosts',
     orNull(list(text)),
     null,
-    'Hosts reached without a proxy; null: the environment decides.',
+    'Hosts (with their subdomains), addresses and ranges reached without a proxy; null: the environment (no_proxy) decides.',
   ),
 });

@@ -8,13 +8,15 @@ import { Dialer } from '../remote/dialer.ts';
 import { systemResolver } from '../remote/resolver.ts';
 import { captchaStage } from '../services/captcha.ts';
 import type { Stage } from '../services/user-interactive-auth.ts';
+import { proxiesOf } from './proxies.ts';
 import { VERSION } from './version.ts';
 
 /** What a captcha needs while the server runs. */
 export type Captcha = { readonly stage: Stage; stop(): Promise<void> };
 
 /** Builds it; null where new users are asked no captcha. */
-export function composeCaptcha({ registration }: Config, clock: Clock, log: Log): Captcha | null {
+export function composeCaptcha(config: Config, clock: Clock, log: Log): Captcha | null {
+  const { registration } = config;
   const { recaptchaPublicKey: publicKey, recaptchaPrivateKey: secret, recaptchaVerifyUrl: url } = registration;
   if (!registration.isCaptchaEnabled || publicKey === null || secret === null) return null;
   const dialer = new Dialer({
@@ -25,6 +27,7 @@ export function composeCaptcha({ registration }: Config, clock: Clock, log: Log)
     tls: { versionMin: 'TLSv1.2', trustRootsPem: null },
     isVerified: () => true,
     userAgent: `Myelin/${VERSION}`,
+    proxyFor: proxiesOf(config),
   });
   const verifier = new CaptchaVerifier({ dialer, url: new URL(url), secret });
   return {

@@ -67,9 +67,6 @@ export async function composeFederation(deps: FederationDeps): Promise<Federatio
   const reach = reachOf(config, clock, random);
   const { dialer = reach.dialer, discovery = reach.discovery } = network;
   const mayFederateWith = domainRule(federation.domainWhitelist);
-  if (federation.httpProxy !== null || federation.httpsProxy !== null) {
-    log.warn('http_proxy and https_proxy are not used yet: other servers are called directly.');
-  }
   const backOff = await StoredBackOff.open({
     db,
     clock,

@@ -9,6 +9,7 @@ import { Dialer } from '../remote/dialer.ts';
 import { SpecDiscovery } from '../remote/discovery.ts';
 import { systemResolver } from '../remote/resolver.ts';
 import { WellKnown } from '../remote/well-known.ts';
+import { proxiesOf } from './proxies.ts';
 import { readText } from './start-error.ts';
 import { VERSION } from './version.ts';
 
@@ -36,6 +37,7 @@ export function reachOf(config: Config, clock: Clock, random: Random): { dialer:
     },
     isVerified,
     userAgent: `Myelin/${VERSION}`,
+    proxyFor: proxiesOf(config),
   });
   const wellKnown = new WellKnown({ dialer, clock });
   return { dialer, discovery: new SpecDiscovery({ wellKnown, resolver, clock, random, isVerified }) };

@@ -6,10 +6,12 @@ import {
   createSecureContext,
   type SecureContext,
   type SecureVersion,
+  type ConnectionOptions as TlsOptions,
 } from 'node:tls';
 import type { Clock } from '../kit/clock.ts';
 import type { AddressGuard } from './address-guard.ts';
 import type { Address } from './hosts-file.ts';
+import { type ForwardProxy, openTunnel, type ProxyRule } from './proxy.ts';
 import { RemoteError, reasonOf } from './remote-error.ts';
 import type { Resolver } from './resolver.ts';
 
@@ -31,6 +33,7 @@ export type ConnectorDeps = {
   readonly clock: Clock;
   readonly tls: TlsSettings;
   readonly timeoutMs: number;
+  readonly proxyFor: ProxyRule;
 };
 
 export type TlsSettings = {
@@ -78,57 +81,103 @@ export function makeConnector(deps: ConnectorDeps): (endpoint: Endpoint) => Prom
     return allowed;
   }
 
-  function open({ host, port, tls }: Endpoint, addresses: readonly Address[]): Socket {
+  function openDirect({ host, port, tls }: Endpoint, addresses: readonly Address[]): Socket {
     // What is connected to is just what was judged: no second look-up can give another address (DNS rebinding).
     const lookup: LookupFunction = (_host, options, done) => {
       if (options.all === true) done(null, [...addresses]);
       else done(null, addresses[0]!.address, addresses[0]!.family);
     };
     const to = { host, port, lookup, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: ATTEMPT_MS };
-    if (tls === null) return connectTcp(to);
-    const { certificateName, isVerified } = tls;
-    return connectTls({
-      ...to,
-      secureContext: secureContext(),
-      // An address is no name that could be indicated.
-      servername: isIP(certificateName) === 0 ? certificateName : '',
-      ALPNProtocols: ['http/1.1'],
-      rejectUnauthorized: isVerified,
-      checkServerIdentity: (_name, certificate) => checkServerIdentity(certificateName, certificate),
-    });
+    return tls === null ? connectTcp(to) : connectTls({ ...to, ...secured(tls) });
   }
 
-  return async (endpoint) => {
-    const { host, port } = endpoint;
-    const addresses = await withDeadline(clock, timeoutMs, allowedAddresses(host), `${host}: resolving the name`);
-    const socket = open(endpoint, addresses);
+  const secured = ({ certificateName, isVerified }: NonNullable<Endpoint['tls']>): TlsOptions => ({
+    secureContext: secureContext(),
+    // An address is no name that could be indicated.
+    servername: isIP(certificateName) === 0 ? certificateName : '',
+    ALPNProtocols: ['http/1.1'],
+    rejectUnauthorized: isVerified,
+    checkServerIdentity: (_name, certificate) => checkServerIdentity(certificateName, certificate),
+  });
+
+  /** Waits until a socket is through, or destroys it. */
+  function ready<S extends Socket>(socket: S, event: 'connect' | 'secureConnect', where: string): Promise<S> {
     return new Promise((resolve, reject) => {
       const timer = clock.after(timeoutMs, () => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)));
       const fail = (error: Error): void => {
         timer.cancel();
         socket.destroy();
         reject(
-          new RemoteError('unreachable', `${host}:${port} cannot be reached: ${reasonOf(error)}.`, {
+          new RemoteError('unreachable', `${where} cannot be reached: ${reasonOf(error)}.`, {
             isUnsent: true,
             cause: error,
           }),
         );
       };
       socket.once('error', fail);
-      socket.once(endpoint.tls === null ? 'connect' : 'secureConnect', () => {
+      socket.once(event, () => {
         timer.cancel();
         socket.off('error', fail);
-        const { remoteAddress } = socket;
-        if (remoteAddress === undefined || !guard.mayReach(remoteAddress)) {
-          socket.destroy();
-          reject(new RemoteError('blocked', `${host} leads to addresses that may not be reached.`, { isUnsent: true }));
-          return;
-        }
-        socket.setNoDelay(true);
-        socket.setKeepAlive(true, 60_000);
         resolve(socket);
       });
     });
+  }
+
+  async function direct(endpoint: Endpoint): Promise<Socket> {
+    const { host, port, tls } = endpoint;
+    const addresses = await withDeadline(clock, timeoutMs, allowedAddresses(host), `${host}: resolving the name`);
+    const event = tls === null ? 'connect' : 'secureConnect';
+    const socket = await ready(openDirect(endpoint, addresses), event, `${host}:${port}`);
+    const { remoteAddress } = socket;
+    if (remoteAddress === undefined || !guard.mayReach(remoteAddress)) {
+      socket.destroy();
+      throw new RemoteError('blocked', `${host} leads to addresses that may not be reached.`, { isUnsent: true });
+    }
+    return socket;
+  }
+
+  async function through(proxy: ForwardProxy, { host, port, tls }: Endpoint): Promise<Socket> {
+    await judgeForProxy(host);
+    const where = `The proxy ${proxy.host}:${proxy.port}`;
+    const at = { host: proxy.host, port: proxy.port, autoSelectFamily: true };
+    const asked = proxy.isTls
+      ? ready(
+          connectTls({ ...at, ...secured({ certificateName: proxy.host, isVerified: true }) }),
+          'secureConnect',
+          where,
+        )
+      : ready(connectTcp(at), 'connect', where);
+    const socket = await asked;
+    try {
+      await withDeadline(clock, timeoutMs, openTunnel(socket, proxy, host, port), `${where}: opening a tunnel`);
+      if (tls === null) return socket;
+      return await ready(connectTls({ socket, ...secured(tls) }), 'secureConnect', `${host}:${port}`);
+    } catch (error) {
+      socket.destroy();
+      // Nothing was asked of the far side yet.
+      if (!(error instanceof RemoteError) || error.isUnsent) throw error;
+      throw new RemoteError(error.fault, error.message, { isUnsent: true, cause: error });
+    }
+  }
+
+  /**
+   * A proxy looks names up itself. Those that we can look up too are judged by what we find; others are left to the proxy,
+   * since many a network lets only that one ask.
+   */
+  async function judgeForProxy(host: string): Promise<void> {
+    try {
+      await withDeadline(clock, timeoutMs, allowedAddresses(host), `${host}: resolving the name`);
+    } catch (error) {
+      if (!(error instanceof RemoteError) || error.fault === 'blocked') throw error;
+    }
+  }
+
+  return async (endpoint) => {
+    const proxy = deps.proxyFor(endpoint);
+    const socket = await (proxy === null ? direct(endpoint) : through(proxy, endpoint));
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 60_000);
+    return socket;
   };
 }
 

@@ -10,6 +10,7 @@ import type { Clock, Timer } from '../kit/clock.ts';
 import { KeyedQueue, QueueFull } from '../kit/queue.ts';
 import type { AddressGuard } from './address-guard.ts';
 import { type Endpoint, makeConnector, type TlsSettings } from './connector.ts';
+import type { ProxyRule } from './proxy.ts';
 import { RemoteError, reasonOf } from './remote-error.ts';
 import type { Resolver } from './resolver.ts';
 
@@ -21,6 +22,8 @@ export type DialerDeps = {
   /** Whether the certificate of a host is checked, where a URL and not an endpoint says where to go. */
   readonly isVerified: (host: string) => boolean;
   readonly userAgent: string;
+  /** Which connections go through a proxy; none where left out. */
+  readonly proxyFor?: ProxyRule;
   readonly bounds?: Partial<DialerBounds>;
 };
 
@@ -119,7 +122,7 @@ export class Dialer {
     this.#deps = deps;
     this.#bounds = { ...BOUNDS, ...deps.bounds };
     const { atOnce, waitingMax, atOncePerPlace, waitingPerPlaceMax, placesMax, connectTimeoutMs } = this.#bounds;
-    this.#connect = makeConnector({ ...deps, timeoutMs: connectTimeoutMs });
+    this.#connect = makeConnector({ ...deps, proxyFor: deps.proxyFor ?? (() => null), timeoutMs: connectTimeoutMs });
     this.#everybody = new KeyedQueue({ atOnce, waitingMax });
     this.#places = new KeyedQueue({ atOnce: atOncePerPlace, waitingMax: waitingPerPlaceMax });
     // Closing waits for the requests that still use the pool.

@@ -198,7 +198,7 @@ export function testConfig(
     userDirectory: { ...base.userDirectory, ...changes.userDirectory },
     keys: { ...base.keys, trustedKeyServers: [], ...changes.keys, signingKeyPath: places.signingKeyPath },
     // Other servers of a test are on this machine.
-    federation: { ...base.federation, allowedRanges: ['127.0.0.1'], ...changes.federation },
+    federation: { ...base.federation, allowedRanges: ['127.0.0.1'], noProxyHosts: ['*'], ...changes.federation },
     media: { ...base.media, ...changes.media },
     turn: { ...base.turn, ...changes.turn },
     push: { ...base.push, ...changes.push },
