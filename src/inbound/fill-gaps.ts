@@ -17,6 +17,9 @@ import type { PolicyServers, PolicyVerdict } from '../services/policy-servers.ts
 import type { RemoteEvents } from '../services/remote-events.ts';
 import type { RemoteState } from '../services/remote-state.ts';
 
+/** Which of the events that are turned down are kept. */
+export type Keeping = Pick<Arrival, 'keepsTurnedDown'>;
+
 export type FillGapsDeps = {
   readonly rooms: Rooms;
   readonly events: EventStore;
@@ -67,8 +70,12 @@ export class FillGaps {
   }
 
   /** Appends events that `part` found to be ready. */
-  async append(live: LiveRoom, pdus: readonly Pdu[]): Promise<ArrivalVerdict[]> {
-    return this.#deps.rooms.append(live.roomId, await this.#arrivals(live, pdus));
+  async append(live: LiveRoom, pdus: readonly Pdu[], keeping: Keeping): Promise<ArrivalVerdict[]> {
+    const arrivals = await this.#arrivals(live, pdus);
+    return this.#deps.rooms.append(
+      live.roomId,
+      arrivals.map((arrival) => ({ ...arrival, ...keeping })),
+    );
   }
 
   /** Events as they come into the room, shown to its policy server where they are new. */
@@ -94,6 +101,7 @@ export class FillGaps {
     origin: ServerName,
     wanted: readonly Pdu[],
     budget: FetchBudget,
+    keeping: Keeping,
   ): Promise<Map<EventId, ArrivalVerdict>> {
     const pool = new Map(wanted.map((pdu) => [pdu.eventId, pdu]));
     const servers = this.#serversFor(live, origin, wanted);
@@ -112,7 +120,7 @@ export class FillGaps {
     const arrivals = await this.#arrivals(live, order);
     const judged = await this.#deps.rooms.append(
       live.roomId,
-      arrivals.map((arrival) => ({ ...arrival, statesAfter })),
+      arrivals.map((arrival) => ({ ...arrival, ...keeping, statesAfter })),
     );
     for (const verdict of judged) verdicts.set(verdict.eventId, verdict);
     return verdicts;

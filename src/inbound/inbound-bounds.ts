@@ -1,4 +1,7 @@
-/** How much other servers can make us fetch: by a transaction, by a server over time, in a room over time (threat C4). */
+/**
+ * How much other servers can make us fetch: by a transaction, by a server over time, in a room over time (threat C4). And
+ * how much those who are in a room no longer, or never were, can make us keep (threat B8).
+ */
 import type { RoomId, ServerName } from '../core/ids.ts';
 import { RateLimiter } from '../http/limits.ts';
 import type { Clock } from '../kit/clock.ts';
@@ -11,6 +14,10 @@ const REQUESTS_PER_TRANSACTION = 200;
 const LIMITS = {
   server: { perSecond: 5, burstCount: 600 },
   room: { perSecond: 2, burstCount: 200 },
+  // Events of servers with nobody in their room that were turned down. Nobody sees them; they are kept at all so that
+  // what others made of them can be judged, and those others tell them again where they are not.
+  outsider: { perSecond: 1 / 60, burstCount: 200 },
+  roomOfOutsiders: { perSecond: 1 / 600, burstCount: 500 },
 };
 
 export class InboundBounds {
@@ -18,6 +25,16 @@ export class InboundBounds {
 
   constructor({ clock }: { readonly clock: Clock }) {
     this.#limiter = new RateLimiter({ clock, limits: LIMITS });
+  }
+
+  /** Whether events are looked at that a server brings into a room in which it has nobody. */
+  hearsOutsider(origin: ServerName): boolean {
+    return this.#limiter.waitMs('outsider', origin) <= 0;
+  }
+
+  /** Whether one more event of such a server is kept that was turned down; it counts. */
+  keepsOfOutsider(origin: ServerName, roomId: RoomId): boolean {
+    return this.#limiter.tries('outsider', origin) && this.#limiter.tries('roomOfOutsiders', roomId);
   }
 
   /** What may be fetched for one transaction of a server, by room. */

@@ -18,7 +18,8 @@ import type { FetchBudget } from '../services/fetch-budget.ts';
 import type { EventChecker } from '../services/remote-events.ts';
 import type { Database } from '../storage/database.ts';
 import { findMembership } from '../storage/room-state.ts';
-import type { FillGaps } from './fill-gaps.ts';
+import type { FillGaps, Keeping } from './fill-gaps.ts';
+import type { InboundBounds } from './inbound-bounds.ts';
 
 export type RoomInboxDeps = {
   readonly db: Database;
@@ -26,6 +27,7 @@ export type RoomInboxDeps = {
   readonly events: EventStore;
   readonly checks: EventChecker;
   readonly gaps: FillGaps;
+  readonly bounds: InboundBounds;
   readonly serverName: ServerName;
 };
 
@@ -60,7 +62,7 @@ export class RoomInbox {
     budget: FetchBudget,
     tell: (index: number, outcome: Outcome) => void,
   ): Promise<void> {
-    const { rooms, events, checks, gaps } = this.#deps;
+    const { rooms, events, checks, gaps, bounds } = this.#deps;
     const live = await rooms.find(roomId);
     if (live === null) {
       for (const index of wires.keys()) tell(index, { eventId: null, error: 'This server does not know the room.' });
@@ -77,6 +79,13 @@ export class RoomInbox {
       }
       return;
     }
+    const isOutsider = !live.joinedByServer.has(origin);
+    if (isOutsider && !bounds.hearsOutsider(origin)) {
+      const reason = 'Your server is not in the room, and too many events of it were turned down.';
+      for (const [index, wire] of wires.entries()) refuse(index, idOf(live, wire), reason);
+      return;
+    }
+    const keeping: Keeping = isOutsider ? { keepsTurnedDown: () => bounds.keepsOfOutsider(origin, roomId) } : {};
     const indexById = new Map<EventId, number>();
     const pdus: Pdu[] = [];
     for (const [index, checked] of (await checks.check(live.rules, wires, { roomId })).entries()) {
@@ -97,8 +106,8 @@ export class RoomInbox {
       if (index !== undefined) tell(index, outcomeOf(verdict, budget));
     };
     const { ready, lacking } = await gaps.part(pdus);
-    if (ready.length > 0) for (const verdict of await gaps.append(live, ready)) tellVerdict(verdict);
-    if (lacking.length > 0) await this.#fill(live, origin, lacking, budget, tellVerdict);
+    if (ready.length > 0) for (const verdict of await gaps.append(live, ready, keeping)) tellVerdict(verdict);
+    if (lacking.length > 0) await this.#fill(live, origin, lacking, budget, keeping, tellVerdict);
     // What is left ran in a circle.
     for (const [eventId, index] of indexById) refuse(index, eventId, 'It stands on itself.');
   }
@@ -108,6 +117,7 @@ export class RoomInbox {
     origin: ServerName,
     lacking: readonly Pdu[],
     budget: FetchBudget,
+    keeping: Keeping,
     tell: (verdict: ArrivalVerdict) => void,
   ): Promise<void> {
     const { gaps } = this.#deps;
@@ -115,9 +125,9 @@ export class RoomInbox {
       await this.#lanes.run(live.roomId, async () => {
         // Who waited before may have brought what was missing.
         const again = await gaps.part(lacking);
-        if (again.ready.length > 0) for (const verdict of await gaps.append(live, again.ready)) tell(verdict);
+        if (again.ready.length > 0) for (const verdict of await gaps.append(live, again.ready, keeping)) tell(verdict);
         if (again.lacking.length === 0) return;
-        for (const verdict of (await gaps.fill(live, origin, again.lacking, budget)).values()) tell(verdict);
+        for (const verdict of (await gaps.fill(live, origin, again.lacking, budget, keeping)).values()) tell(verdict);
       });
     } catch (error) {
       if (!(error instanceof QueueFull)) throw error;

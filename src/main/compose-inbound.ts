@@ -107,8 +107,8 @@ export function composeInbound(deps: InboundDeps): { readonly transactions: Tran
   const { federation, fetching, rooms, events, graph, serverName, db, stream, clock, log, metrics } = deps;
   const { remote, state } = fetching;
   const gaps = new FillGaps({ rooms, events, graph, remote, state, policies: deps.policies });
-  const inbox = new RoomInbox({ db, rooms, events, checks: federation.eventChecks, gaps, serverName });
   const bounds = new InboundBounds({ clock });
+  const inbox = new RoomInbox({ db, rooms, events, checks: federation.eventChecks, gaps, bounds, serverName });
   const staging = new Staging({ db, stream, clock, log: log.child('inbound.staging'), inbox, bounds });
   metrics?.measured(
     'myelin_staged_events',

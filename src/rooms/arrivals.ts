@@ -39,6 +39,11 @@ export type Arrival = {
   readonly advisedAgainst?: string | null;
   /** What the client of a local user called it, as in `Draft`. */
   readonly sentAs?: string;
+  /**
+   * Asked where the event is rejected or soft-failed: whether it is stored all the same; it is where this is left out.
+   * What is not stored is as if it had never come (threat B8), and may come again with what follows it.
+   */
+  readonly keepsTurnedDown?: () => boolean;
 };
 
 export type ArrivalVerdict = {
@@ -51,6 +56,8 @@ export type ArrivalVerdict = {
   readonly reason: string | null;
   /** True where we had it before. */
   readonly isKnown: boolean;
+  /** True where it is turned down and was not stored, as `keepsTurnedDown` says; `standing` is `rejected` then. */
+  readonly isDropped?: boolean;
   /** Of a refused one: prev events whose state is not told, or events of the state that is told, which we lack. */
   readonly missing: readonly EventId[];
 };
@@ -84,7 +91,7 @@ export async function appendArrivals(
       missing.length > 0
         ? refusal(eventId, 'refused', 'an auth event of it was refused', missing)
         : await appendArrival(deps, work, arrival, () => positions.shift()!, toCome);
-    if (verdict.standing === 'refused') refused.add(eventId);
+    if (verdict.standing === 'refused' || verdict.isDropped === true) refused.add(eventId);
     verdicts.push(verdict);
   }
   // What was to follow them was turned down.
@@ -152,6 +159,10 @@ async function appendArrival(
   const { eventId } = arrival.pdu;
   const refuse = (standing: 'rejected' | 'refused', reason: string, missing: readonly EventId[] = []) =>
     refusal(eventId, standing, reason, missing);
+  const drop = (reason: string | null): ArrivalVerdict => ({
+    ...refusal(eventId, 'rejected', reason ?? 'it is not allowed', []),
+    isDropped: true,
+  });
   // 1. know
   let known = (await work.find([eventId])).get(eventId) ?? null;
   if (await isOfAnotherRoom(work, arrival, known)) {
@@ -184,6 +195,7 @@ async function appendArrival(
     // It has no place, or is rejected whatever its place.
     const standing = verdict.allowed ? 'ok' : 'rejected';
     const reason = verdict.allowed ? null : verdict.reason;
+    if (known === null && standing !== 'ok' && arrival.keepsTurnedDown?.() === false) return drop(reason);
     if (known === null) {
       const row = work.row({ eventId, depth: pdu.depth, json: JSON.stringify(pdu.json) }, null);
       const event = new StoredEvent(live.rules, { ...row, standing, reason }, pdu);
@@ -215,6 +227,7 @@ async function appendArrival(
     standing = 'soft-failed';
     reason = advisedAgainst;
   }
+  if (known === null && standing !== 'ok' && arrival.keepsTurnedDown?.() === false) return drop(reason);
   const isBehindHole = arrival.kind === 'live' && missingPrevEvents.length > 0;
   if (isBehindHole) await work.leaveRoomInLog();
   const position = arrival.kind === 'live' ? work.issue() : positionBackwards();

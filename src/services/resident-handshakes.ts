@@ -110,7 +110,8 @@ export class ResidentHandshakes {
     const pdu = await policies.sign(live, await this.#checked(rules, json, roomId));
     const serversBefore = [...live.joinedByServer.keys()];
     const [verdict] = await rooms.append(roomId, [
-      { pdu, kind: 'live', hasAuthorisingSignature: true, isForUsToTell: true },
+      // Whoever is turned away leaves nothing behind, however often they come (threat B8).
+      { pdu, kind: 'live', hasAuthorisingSignature: true, isForUsToTell: true, keepsTurnedDown: () => false },
     ]);
     const { standing, reason } = verdict!;
     if (standing === 'refused') throw invalidParam('The event stands on others that this server does not have.');

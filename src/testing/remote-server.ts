@@ -131,7 +131,8 @@ export class RemoteServer {
     const { key = this.signingKey, authorization, bodyText, ...signed } = changes;
     const text = bodyText ?? (body === undefined ? undefined : JSON.stringify(body));
     // What goes over the wire, as who receives it reads it; undefined where nothing does.
-    const content = text === undefined ? undefined : parseJson(text, { keepNumberText: true, depthMax: 1000 });
+    const isTold = text === undefined || 'content' in signed;
+    const content = isTold ? undefined : parseJson(text, { keepNumberText: true, depthMax: 1000 });
     const request: SignedRequest = {
       method,
       uri: path,

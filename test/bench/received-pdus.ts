@@ -67,8 +67,8 @@ const gaps = new FillGaps({
   state,
   policies: { isUsedIn: async () => false, judge: async () => [] },
 });
-const inbox = new RoomInbox({ db, rooms, events, checks, gaps, serverName: SERVER_NAME });
 const bounds = new InboundBounds({ clock });
+const inbox = new RoomInbox({ db, rooms, events, checks, gaps, bounds, serverName: SERVER_NAME });
 const staging = new Staging({ db, stream, clock, log: silentLog, inbox, bounds });
 const edus = { receive: async () => {} };
 const count = () => {};

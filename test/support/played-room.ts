@@ -182,14 +182,22 @@ const NOT_FOUND = { status: 404, json: { errcode: 'M_NOT_FOUND', error: 'The pla
 const isEvent = (event: RemoteEvent | JsonValue): event is RemoteEvent =>
   typeof event === 'object' && event !== null && 'pdu' in event;
 
+export type PlayedRoomOptions = {
+  readonly version?: RoomVersion;
+  readonly content?: object;
+  /** Awaited until all that was answered can be read: on PostgreSQL later than that, while others write. */
+  readonly settle?: () => Promise<void>;
+};
+
 /** A public room of a user's that a user of the played server has joined; the played server answers about it. */
 export async function playedRoom(
   remote: RemoteServer,
   user: TestUser,
-  { version = '11', content = {} }: { readonly version?: RoomVersion; readonly content?: object } = {},
+  { version = '11', content = {}, settle = async () => {} }: PlayedRoomOptions = {},
 ): Promise<{ readonly room: TestRoom; readonly played: PlayedRoom }> {
   const room = await user.createRoom({ preset: 'public_chat', room_version: version, ...content });
   const played = new PlayedRoom(remote, room.id, version);
+  await settle();
   await played.look(user);
   await played.join();
   played.answer();

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ATTACKS, LATER } from '../hostile/attacks.ts';
 import { root } from '../house/sources.ts';
 import { testsByThreat, threatsNamed } from './titles.ts';
 
@@ -46,6 +47,12 @@ test('each file that the page lists for a threat has a test that names it', () =
       `${PAGE} says that these test ${id}, but no title in them says so`,
     );
   }
+});
+
+test('the hostile server runs each line of A and B, or says what it waits for', () => {
+  const run = new Set([...ATTACKS, ...LATER].map(({ line }) => line));
+
+  for (const { id } of lines()) if (/^[AB]/.test(id)) assert.ok(run.has(id), id);
 });
 
 test('a threat without tests counts as later, and those of the first milestone have some', () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { forEachDatabase } from '../../../test/support/databases.ts';
-import { type PlayedRoom, playedRoom } from '../../../test/support/played-room.ts';
+import { PlayedRoom, playedRoom } from '../../../test/support/played-room.ts';
 import { type HandClock, handClock } from '../../kit/clock.ts';
 import { type Log, type LogFields, silentLog } from '../../kit/log.ts';
 import { type RemoteServer, remoteServer } from '../../testing/remote-server.ts';
@@ -285,6 +285,57 @@ forEachDatabase((database) => {
     assert.deepEqual(new Set(Object.values(results).map((result) => JSON.stringify(result))), new Set(['{}']));
     assert.deepEqual(await saidIn(alice, room), ['gone']);
     assert.ok(answer);
+  });
+
+  test('a banned server that floods a room with events from before makes us keep a bounded number of them (B8)', async (t) => {
+    const { server, alice, room, played, clock } = await scene(t);
+    const other = await remoteServer(t, server, { name: 'other.test' });
+    const honest = new PlayedRoom(other, room.id, played.version);
+    await honest.look(alice);
+    await honest.join();
+    honest.answer();
+    const before = honest.tips;
+    await alice.post(`/v3/rooms/${encodeURIComponent(room.id)}/ban`, { user_id: played.bob });
+    const flood = (count: number) =>
+      Array.from({ length: count }, (_, n) => played.say(`late ${n}`, { prevEvents: before }));
+    const taken = (results: Record<string, { error?: string }>): number =>
+      Object.values(results).filter(({ error }) => error === undefined).length;
+
+    const counts: number[] = [];
+    for (let batch = 0; batch < 6; batch++) counts.push(taken(await played.send(flood(50))));
+    const dropped = flood(1);
+    const [refused] = Object.values(await played.send(dropped));
+    // Another server had seen it before the ban, and speaks on top of it.
+    honest.keep(dropped[0]!);
+    const onTop = honest.say('and I say');
+    const results = await honest.send([onTop]);
+    clock.advance(3 * 60_000);
+    const later = taken(await played.send(flood(10)));
+
+    assert.deepEqual(counts, [50, 50, 50, 50, 0, 0]);
+    assert.match(refused!.error!, /not in the room/);
+    assert.deepEqual(results, { [onTop.eventId]: {} });
+    assert.deepEqual(await saidIn(alice, room), ['and I say']);
+    assert.equal(later, 3, 'one a minute');
+  });
+
+  test('a server that was never in a room cannot fill it with events that are rejected (B8)', async (t) => {
+    const { server, alice, room, played } = await scene(t);
+    const stranger = await remoteServer(t, server, { name: 'stranger.test' });
+    const eve = new PlayedRoom(stranger, room.id, played.version);
+    await eve.look(alice);
+    const { tips } = eve;
+
+    const errors: string[] = [];
+    for (let batch = 0; batch < 5; batch++) {
+      const events = Array.from({ length: 50 }, (_, n) => eve.say(`${n}`, { prevEvents: tips }));
+      errors.push(...Object.values(await eve.send(events)).map(({ error }) => error!));
+    }
+
+    assert.equal(errors.filter((error) => error.startsWith('The event is refused')).length, 200);
+    assert.equal(errors.filter((error) => error.includes('too many events')).length, 50);
+    assert.deepEqual(await saidIn(alice, room), []);
+    assert.ok(await alice.say(room, 'hello'));
   });
 
   test('a server that is kept out gets in neither by itself nor through another one (B9)', async (t) => {
