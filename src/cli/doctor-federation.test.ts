@@ -80,3 +80,15 @@ test('what is no server name is refused', async (t) => {
   assert.equal(code, 1);
   assert.match(stderr, /a b is no server name/);
 });
+
+test('the configuration may be named before the word federation and after it', async (t) => {
+  const cwd = scratchDirectory(t);
+  for (const words of [
+    ['doctor', 'federation', 'far.test', '-c', 'none.yaml'],
+    ['doctor', '-c', 'none.yaml', 'federation', 'far.test'],
+  ]) {
+    const { code, stderr } = await tryCommand('myelin', words, { cwd });
+    assert.notEqual(code, 0);
+    assert.match(stderr, /none\.yaml: this file does not exist/);
+  }
+});

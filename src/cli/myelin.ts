@@ -123,6 +123,7 @@ function buildProgram(): Command {
   doctorCommand
     .command('federation <name>')
     .description('walk the way to another server step by step, with a fix for what is wrong')
+    .option('-c, --config-path <path>', 'configuration file or directory; may be repeated', collect)
     .action(async (name: string, _flags: object, command: Command) => {
       const { doctorFederation } = await import('./doctor-federation.ts');
       await doctorFederation(name, command.optsWithGlobals<{ configPath?: string[] }>().configPath ?? []);

@@ -439,7 +439,7 @@ export function compose(deps: ComposeDeps): Composed {
     reader,
     userRooms,
     roomViews: new RoomViews(
-      { db, reader, events, snapshots, views, ignored },
+      { db, reader, events, snapshots, views, ignored, prejoinState: withOthers.prejoinState },
       { timelineMax: config.rooms.filterTimelineLimit === -1 ? null : config.rooms.filterTimelineLimit },
     ),
     unread: new UnreadCounts({ db, stream, events, verdicts }),
@@ -451,6 +451,7 @@ export function compose(deps: ComposeDeps): Composed {
   });
   const oldSync = new OldSync({
     db,
+    prejoinState: withOthers.prejoinState,
     clock,
     stream,
     changes,

@@ -10,6 +10,7 @@ import { type RemoteServer, remoteServer } from '../testing/remote-server.ts';
 import { type TestServer, testServer } from '../testing/test-server.ts';
 
 const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
 const PROBE = '/_matrix/federation/v1/event/%24none';
 const keyOf = (version: string, seed: number): SigningKey => signingKeyFromSeed(version, seededRandom(seed).bytes(32));
 
@@ -65,6 +66,26 @@ forEachDatabase((database) => {
 
     assert.deepEqual(new Set(all), new Set([true]));
     assert.equal(timesAsked(remote), 1);
+  });
+
+  test('keys in use are asked for anew before their time ends, so that nobody waits for that, nor for a server that is away', async (t) => {
+    const { server, clock } = await start(t);
+    const remote = await remoteServer(t, server);
+    assert.equal(await isLetIn(remote), true);
+
+    clock.advance(DAY_MS - 2 * HOUR_MS);
+    assert.equal(await isLetIn(remote), true);
+    assert.equal(timesAsked(remote), 1, 'there is time yet');
+    clock.advance(1.5 * HOUR_MS);
+    assert.deepEqual([await isLetIn(remote), await isLetIn(remote)], [true, true]);
+    while (timesAsked(remote) < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    await server.stop();
+    await server.start();
+    remote.route('GET', /key\/v2\/server/, () => ({ status: 503, json: {} }));
+    clock.advance(HOUR_MS);
+
+    assert.equal(await isLetIn(remote), true);
+    assert.equal(timesAsked(remote), 2);
   });
 
   test('whoever names keys that a server does not have does not make us ask it each time (C15)', async (t) => {

@@ -66,6 +66,9 @@ const WEIGHT_MAX = 50_000;
 const ASK_TIMEOUT_MS = 10_000;
 /** Those who take longer are asked on, and notaries about them at the same time. */
 const PATIENCE_MS = 3000;
+/** A key that is in use is asked for anew so long before its time ends, and not more often than that. */
+const RENEWED_AHEAD_MS = 3_600_000;
+const RENEWED_AGAIN_AFTER_MS = 10 * 60_000;
 /** Who names keys that a server does not have must not make us ask it each time. */
 const ASKED_AGAIN_AFTER_MS = 30_000;
 
@@ -127,7 +130,23 @@ export class Keyring implements PublicKeys {
       if (left.length > 0) await this.#askNotaries(left);
       if (missing().length > 0) await asking;
     }
+    this.#renewSoonOver(asks);
     return asks.map((ask) => this.#find(ask));
+  }
+
+  /**
+   * Asks servers whose keys are needed now and soon run out: whoever comes next then waits for nothing, and a server that is
+   * away for a while just then is understood all the same.
+   */
+  #renewSoonOver(asks: readonly KeyAsk[]): void {
+    const nowMs = this.#deps.clock.now();
+    for (const serverName of namesOf(asks.filter(({ atMs }) => atMs !== null && atMs >= nowMs - RENEWED_AHEAD_MS))) {
+      const known = this.#servers.get(serverName);
+      if (known === undefined || nowMs < known.askedMs + RENEWED_AGAIN_AFTER_MS) continue;
+      const untilMs = [...known.windows.values()].map((ofId) => ofId.at(-1)!.untilMs);
+      const newestMs = Math.max(...untilMs);
+      if (newestMs >= nowMs && newestMs < nowMs + RENEWED_AHEAD_MS) void this.#ask(serverName, false);
+    }
   }
 
   /**

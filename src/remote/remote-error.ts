@@ -51,16 +51,28 @@ export class RemoteError extends MatrixError {
 
   /**
    * The refusal of the other side as ours, for calls that only pass its word on; itself where the other side gave no
-   * word that a client could act on.
+   * word that a client could act on, and where that would say something of the client's session with us.
    */
   passedOn(): MatrixError {
     const errcode = this.remoteErrcode;
     if (errcode === null || this.remoteStatus === null || this.remoteStatus < 400 || this.remoteStatus > 499)
       return this;
+    if (this.remoteStatus === 401 || OF_SESSIONS.has(errcode)) return this;
     const sentence = this.remoteBody?.['error'];
     return new MatrixError(this.remoteStatus, errcode, typeof sentence === 'string' ? sentence : this.message);
   }
 }
+
+/** By these a client is logged out, or told to do something about its account. */
+const OF_SESSIONS: ReadonlySet<string> = new Set([
+  'M_UNKNOWN_TOKEN',
+  'M_MISSING_TOKEN',
+  'M_USER_LOCKED',
+  'M_USER_SUSPENDED',
+  'M_USER_DEACTIVATED',
+  'M_GUEST_ACCESS_FORBIDDEN',
+  'M_CONSENT_NOT_GIVEN',
+]);
 
 /** A short reason out of whatever a socket or a library threw. */
 export function reasonOf(error: unknown): string {

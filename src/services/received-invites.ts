@@ -64,7 +64,7 @@ export class ReceivedInvites {
     const { rooms, policies, limits, serverName, signingKey, refusesAll } = this.#deps;
     const { roomId } = sent;
     const live = await rooms.find(roomId);
-    const rules = rulesOf(sent.version ?? live?.rules.version ?? '1');
+    const rules = rulesOf(sent.version ?? live?.rules.version ?? oldVersionOf(sent.roomState));
     // What invites told before is no more sure than what this one tells.
     if (live !== null && live.snapshotNo !== null && live.rules !== rules) {
       throw invalidParam(`The room is of version ${live.rules.version}.`);
@@ -159,6 +159,25 @@ export class ReceivedInvites {
 
 /** Whether it has the form in which servers exchange events, and not the stripped one. */
 const isWhole = (event: JsonObject): boolean => event['hashes'] !== undefined && event['signatures'] !== undefined;
+
+/** Rooms whose invites may come without a version. */
+const VERSIONS_WITHOUT_WORD: ReadonlySet<string> = new Set(['1', '2']);
+
+/**
+ * The version of a room that is not told: as the create event beside the invite says, 1 where there is none.
+ *
+ * @throws MatrixError 400 M_INVALID_PARAM for another than 1 and 2: of such a room the version must be told
+ */
+function oldVersionOf(roomState: JsonValue | undefined): string {
+  const events = Array.isArray(roomState) ? roomState.filter(isJsonObject) : [];
+  const create = events.find((event) => event['type'] === 'm.room.create' && (event['state_key'] ?? '') === '');
+  const content = isJsonObject(create?.['content']) ? create['content'] : {};
+  const version = typeof content['room_version'] === 'string' ? content['room_version'] : '1';
+  if (VERSIONS_WITHOUT_WORD.has(version)) return version;
+  throw invalidParam(
+    `An invite into a room of version ${version.slice(0, 32)} must say so: use the second version of this call.`,
+  );
+}
 
 function rulesOf(version: string): RoomRules {
   const rules = findRoomRules(version);

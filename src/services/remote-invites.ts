@@ -15,9 +15,9 @@ import { RemoteError } from '../remote/remote-error.ts';
 import type { PublicKeys } from '../remote/request-guard.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { PolicySignatures } from '../rooms/policy-signatures.ts';
+import type { PrejoinState } from '../rooms/prejoin-state.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
-import type { PrejoinState } from './prejoin-state.ts';
 
 export type RemoteInvitesDeps = {
   readonly rooms: Rooms;

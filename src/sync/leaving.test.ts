@@ -54,6 +54,33 @@ forEachDatabase((database) => {
     assert.equal(joined.rooms.join[room.id].timeline.events[0].type, 'm.room.create');
   });
 
+  test('what an invite shows of a room is what the configuration says (room_prejoin_state)', async (t) => {
+    const additionalPrejoinState = [
+      { type: 'org.example.color', stateKey: 'left' },
+      { type: 'org.example.shape', stateKey: null },
+    ];
+    const config = { rooms: { disableDefaultPrejoinState: true, additionalPrejoinState } };
+    const server = await testServer(t, { database, config });
+    const [alice, bob] = [await server.user('alice'), await server.user('bob')];
+    const state = ['color', 'shape'].flatMap((type) =>
+      ['left', 'right'].map((state_key) => ({ type: `org.example.${type}`, state_key, content: {} })),
+    );
+    const room = await alice.createRoom({ name: 'Tea', initial_state: state });
+    await alice.invite(room, bob);
+
+    const { events } = (await bob.sync()).rooms.invite[room.id].invite_state;
+
+    const keys = events.map((event: Json) => `${event.type} ${event.state_key}`).sort();
+    assert.deepEqual(keys, [
+      'm.room.create ',
+      `m.room.member ${alice.userId}`,
+      `m.room.member ${bob.userId}`,
+      'org.example.color left',
+      'org.example.shape left',
+      'org.example.shape right',
+    ]);
+  });
+
   test('a refused invite is told as left, and nothing else of the room with it', async (t) => {
     const server = await testServer(t, { database });
     const [alice, bob] = [await server.user('alice'), await server.user('bob')];

@@ -11,6 +11,7 @@ import type { ClientViews, ViewReader } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
+import type { PrejoinState } from '../rooms/prejoin-state.ts';
 import type { Access, RoomReader } from '../rooms/read.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
@@ -31,6 +32,7 @@ import type { UserRooms, UserRoomsCache } from './user-rooms.ts';
 
 export type OldSyncDeps = {
   readonly db: Database;
+  readonly prejoinState: PrejoinState;
   readonly clock: Clock;
   readonly stream: Stream;
   readonly changes: ChangeIndex;

@@ -5,6 +5,7 @@ import { forEachDatabase } from '../../test/support/databases.ts';
 import { engineDatabase } from '../../test/support/engine-database.ts';
 import type { ServerName, UserId } from '../core/ids.ts';
 import { findRoomRules } from '../core/room-versions.ts';
+import { PrejoinState } from '../rooms/prejoin-state.ts';
 import { listMembershipChanges, listMembershipsOfUser } from '../storage/room-state.ts';
 import type { Change } from '../stream/stream.ts';
 import { ALICE, publicRoomDrafts, startEngine, stateDraft } from '../testing/engine.ts';
@@ -34,7 +35,11 @@ forEachDatabase((database) => {
     const live = await near.rooms.get(roomId);
     const member = await near.events.get(row!.eventNo);
     assert.equal(member.position, told.position);
-    const { events } = JSON.parse(await strippedState({ db, events: near.events }, live, dora, member));
+    const prejoinState = new PrejoinState({
+      events: near.events,
+      config: { disableDefaultPrejoinState: false, additionalPrejoinState: [] },
+    });
+    const { events } = JSON.parse(await strippedState({ db, prejoinState }, live, dora, member));
     assert.deepEqual(events, [
       name,
       { type: 'm.room.member', state_key: dora, sender: ALICE, content: { membership: 'invite' } },

@@ -2,24 +2,14 @@
 import type { UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import { shownContent } from '../rooms/client-view.ts';
-import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
+import type { PrejoinState } from '../rooms/prejoin-state.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
 import type { Database } from '../storage/database.ts';
 import { findStrippedState } from '../storage/stripped-states.ts';
 
 const HEROES_MAX = 5;
-
-const STRIPPED_TYPES = [
-  'm.room.create',
-  'm.room.join_rules',
-  'm.room.canonical_alias',
-  'm.room.avatar',
-  'm.room.encryption',
-  'm.room.name',
-  'm.room.topic',
-] as const;
 
 /** State whose change makes a summary another one. */
 export const SUMMARY_TYPES: ReadonlySet<string> = new Set(['m.room.member', 'm.room.name', 'm.room.canonical_alias']);
@@ -58,7 +48,7 @@ async function hasName(reader: RoomReader, live: LiveRoom): Promise<boolean> {
 
 /** Stripped state for someone who is invited or knocks, as JSON text; `member` is their own member event. */
 export async function strippedState(
-  { db, events }: { readonly db: Database; readonly events: EventStore },
+  { db, prejoinState }: { readonly db: Database; readonly prejoinState: PrejoinState },
   live: LiveRoom,
   userId: UserId,
   member: StoredEvent,
@@ -71,14 +61,9 @@ export async function strippedState(
     const own = { type, state_key: stateKey, sender, content: shownContent(member) };
     return `{"events":${JSON.stringify([...told.filter((event) => !isOwn(event)), own])}}`;
   }
-  const eventNos: number[] = [];
-  for (const type of STRIPPED_TYPES) {
-    const eventNo = live.currentNo(type, '');
-    if (eventNo !== null) eventNos.push(eventNo);
-  }
-  const senderNo = live.currentNo('m.room.member', member.pdu.sender);
-  if (senderNo !== null && member.pdu.sender !== userId) eventNos.push(senderNo);
-  const stripped = [...(await events.list(eventNos)), member].map((event) => {
+  const { sender } = member.pdu;
+  const shown = await prejoinState.events(live, sender === userId ? null : sender);
+  const stripped = [...shown.filter((event) => event.eventNo !== member.eventNo), member].map((event) => {
     const { type, stateKey, sender } = event.pdu;
     // By the whole event a client can tell which room it is asked into (MSC4311).
     if (type === 'm.room.create') return event.clientBase;

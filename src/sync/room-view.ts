@@ -7,6 +7,7 @@ import { type ClientViews, shownContent, type ViewOptions } from '../rooms/clien
 import type { EventStore } from '../rooms/event-store.ts';
 import type { IgnoredUsers } from '../rooms/ignored-users.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
+import type { PrejoinState } from '../rooms/prejoin-state.ts';
 import type { RoomReader } from '../rooms/read.ts';
 import type { Snapshots } from '../rooms/snapshots.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
@@ -38,6 +39,7 @@ export type RoomViewsDeps = {
   readonly snapshots: Snapshots;
   readonly views: ClientViews;
   readonly ignored: IgnoredUsers;
+  readonly prejoinState: PrejoinState;
 };
 
 type Timeline = {

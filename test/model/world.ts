@@ -1,10 +1,12 @@
 /** A server's reading side over one database, without HTTP: what `main/compose.ts` builds of it, and quick to build. */
+import { defaultConfig } from '../../src/config/config.ts';
 import { compileFilter } from '../../src/core/filter.ts';
 import type { UserId } from '../../src/core/ids.ts';
 import type { HandClock } from '../../src/kit/clock.ts';
 import { silentLog } from '../../src/kit/log.ts';
 import { ClientViews } from '../../src/rooms/client-view.ts';
 import { IgnoredUsers } from '../../src/rooms/ignored-users.ts';
+import { PrejoinState } from '../../src/rooms/prejoin-state.ts';
 import { PushVerdicts } from '../../src/rooms/push-verdicts.ts';
 import { AccountData } from '../../src/services/account-data.ts';
 import { PushRules } from '../../src/services/push-rules.ts';
@@ -75,7 +77,18 @@ export async function startWorld(db: Database, clock: HandClock, seed: number): 
     events,
     reader,
     userRooms: new UserRoomsCache({ db, stream }),
-    roomViews: new RoomViews({ db, reader, events, snapshots, views, ignored }, { timelineMax: null }),
+    roomViews: new RoomViews(
+      {
+        db,
+        reader,
+        events,
+        snapshots,
+        views,
+        ignored,
+        prejoinState: new PrejoinState({ events, config: defaultConfig('myelin.test').rooms }),
+      },
+      { timelineMax: null },
+    ),
     unread,
     pushRuleOptions: PUSH_RULES,
     ignored,

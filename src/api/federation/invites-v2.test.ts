@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { forEachDatabase } from '../../../test/support/databases.ts';
 import { V1, V2 } from '../../../test/support/handshakes.ts';
+import type { RoomId } from '../../core/ids.ts';
 import type { JsonObject } from '../../core/json-value.ts';
 import { findRoomRules, type RoomVersion } from '../../core/room-versions.ts';
 import { signaturesOf, verifyEventSignature } from '../../core/signing.ts';
 import { handClock } from '../../kit/clock.ts';
+import { findRoom } from '../../storage/events.ts';
 import { type EventFields, type RemoteEvent, type RemoteServer, remoteServer } from '../../testing/remote-server.ts';
 import { type Reply, succeeded, type TestUser } from '../../testing/test-client.ts';
 import { type TestServerOptions, testServer } from '../../testing/test-server.ts';
@@ -39,7 +41,7 @@ forEachDatabase((database) => {
         sender: room.bob,
         content: { membership: 'invite' },
         depth: 7,
-        prevEvents: [version === '1' ? '$prev:remote.test' : `$${'p'.repeat(43)}`],
+        prevEvents: [version === '1' || version === '2' ? '$prev:remote.test' : `$${'p'.repeat(43)}`],
         authEvents: [],
         ...changes,
       });
@@ -91,6 +93,26 @@ forEachDatabase((database) => {
     assert.equal(signaturesOf(event, 'myelin.test').size, 1);
     const { events } = (await invitesOf(alice))[roomId].invite_state;
     assert.ok(events.some((each: JsonObject) => each['type'] === 'm.room.name'));
+  });
+
+  test('the first version of the call finds the room version in the create event, and is only for versions 1 and 2', async (t) => {
+    for (const version of ['2', '11'] as const) {
+      const { remote, server, roomId, create, name, inviteOf, alice } = await scene(t, version);
+      const invite = inviteOf();
+      const body = { ...invite.json, unsigned: { invite_room_state: [create.json, name.json] } };
+
+      const reply = await remote.signedRequest('PUT', `${V1}/invite/${id(roomId)}/${id(invite.eventId)}`, body);
+
+      if (version === '11') {
+        assert.deepEqual(refusal(reply), [400, 'M_INVALID_PARAM']);
+        assert.match(reply.body.error, /version 11 must say so/);
+        continue;
+      }
+      assert.equal(reply.status, 200);
+      assert.ok((await invitesOf(alice))[roomId]);
+      const known = await server.inspect((db) => findRoom(db, roomId as RoomId));
+      assert.equal(known?.version, '2');
+    }
   });
 
   test('an unknown room version is refused by name', async (t) => {

@@ -2,7 +2,7 @@
 import { answering } from '../../contracts/answering.ts';
 import { FEDERATION } from '../../contracts/federation/index.ts';
 import type { Endpoint } from '../../http/endpoint.ts';
-import type { PrejoinState } from '../../services/prejoin-state.ts';
+import type { PrejoinState } from '../../rooms/prejoin-state.ts';
 import type { ResidentHandshakes } from '../../services/resident-handshakes.ts';
 
 export type KnockServices = { residentHandshakes: ResidentHandshakes; prejoinState: PrejoinState };

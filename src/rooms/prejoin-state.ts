@@ -1,14 +1,14 @@
 /**
- * What invited and knocking users of other servers are shown of a room, as whole events.
+ * What invited and knocking users are shown of a room, on this server and on others.
  * Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#stripped-state
  */
 import type { Config } from '../config/config.ts';
 import type { UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import { redact } from '../core/redaction.ts';
-import type { EventStore } from '../rooms/event-store.ts';
-import type { LiveRoom } from '../rooms/live-room.ts';
-import type { StoredEvent } from '../rooms/stored-event.ts';
+import type { EventStore } from './event-store.ts';
+import type { LiveRoom } from './live-room.ts';
+import type { StoredEvent } from './stored-event.ts';
 
 const CREATE = 'm.room.create';
 const DEFAULT_TYPES = [
@@ -34,11 +34,16 @@ export class PrejoinState {
     this.#config = deps.config;
   }
 
-  /**
-   * The events in the form in which servers exchange them: the create event (MSC4311), what the configuration says
-   * (`room_prejoin_state`), and the member event of whoever invites.
-   */
+  /** The events in the form in which servers exchange them. */
   async of(live: LiveRoom, inviter: UserId | null): Promise<JsonObject[]> {
+    return (await this.events(live, inviter)).map(wireFormOf);
+  }
+
+  /**
+   * The create event (MSC4311), what the configuration says (`room_prejoin_state`), and the member event of whoever
+   * invites.
+   */
+  events(live: LiveRoom, inviter: UserId | null): Promise<StoredEvent[]> {
     const { disableDefaultPrejoinState, additionalPrejoinState } = this.#config;
     const eventNos = new Set<number>();
     const add = (type: string, stateKey: string): void => {
@@ -52,7 +57,7 @@ export class PrejoinState {
       if (wanted.stateKey !== null) add(wanted.type, wanted.stateKey);
       else for (const { type, stateKey } of live.keys) if (type === wanted.type) add(type, stateKey);
     }
-    return (await this.#events.list([...eventNos])).map(wireFormOf);
+    return this.#events.list([...eventNos]);
   }
 }
 
