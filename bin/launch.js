@@ -22,13 +22,22 @@ export function isBuilt(built) {
 }
 
 /**
- * How V8 is told to be sparing: left alone it keeps two young generations of 64 MiB each once there was load. Only a
- * command line can say so.
+ * How V8 is told to be sparing; only a command line can say so. Left alone it keeps two young generations of 64 MiB each
+ * once there was load, and lets the rest grow to up to four times what is in use before it collects. The last one lets
+ * the server collect while it rests (`src/kit/give-back.ts`).
  */
-const SPARING_FLAGS = ['--max-semi-space-size=16'];
+const SPARING_FLAGS = ['--max-semi-space-size=16', '--heap-growing-percent=70', '--expose-gc'];
 
-/** The environment for a sparing process: with one arena for each thread, malloc keeps what was freed in all of them. */
-const sparingEnv = () => ({ MALLOC_ARENA_MAX: '2', ...process.env });
+/**
+ * The environment for a sparing process: with one arena for each thread, malloc keeps what was freed in all of them; and
+ * once a large piece was freed, it keeps all pieces up to that size instead of giving them back.
+ */
+const sparingEnv = () => ({
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_MMAP_THRESHOLD_: '262144',
+  MALLOC_TRIM_THRESHOLD_: '1048576',
+  ...process.env,
+});
 
 /** Whether a command is the server, which lives long and holds much; a subcommand is a word. */
 const isServer = (name, args) => name === 'myelin' && (args[0] ?? '-').startsWith('-');

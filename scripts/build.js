@@ -66,6 +66,9 @@ try {
     format: 'esm',
     sourcemap: 'linked',
     sourcesContent: false,
+    // V8 keeps the text as long as the server runs, and a single character that is not Latin-1 doubles it.
+    minifyWhitespace: true,
+    lineLimit: 160,
     plugins: [movedFiles],
     absWorkingDir: root,
     logLevel: 'warning',

@@ -133,11 +133,10 @@ function compileList(rules: readonly PushRule[]): CompiledList {
   const general: OrderedRule[] = [];
   const byRoom = new Map<string, OrderedRule[]>();
   rules.forEach((rule, order) => {
-    const conditions = rule.conditions ?? [];
-    const checks = conditions.map(compileCondition);
-    if (!checks.every((check) => check !== undefined)) return;
-    const compiled = { checks: [...preconditionsOf(rule), ...checks], verdict: verdictOf(rule), order };
-    const roomId = conditions.map(onlyRoom).find((room) => room !== undefined);
+    const made = compiledOf(rule);
+    if (made === null) return;
+    const compiled = { ...made, order };
+    const roomId = rule.conditions?.map(onlyRoom).find((room) => room !== undefined);
     if (roomId === undefined) {
       general.push(compiled);
       return;
@@ -147,6 +146,21 @@ function compileList(rules: readonly PushRule[]): CompiledList {
     byRoom.set(roomId, ofRoom);
   });
   return { general, byRoom };
+}
+
+/** What was made of rules that are still in use: nearly all of what a user has are the predefined ones, alike for all. */
+const COMPILED = new WeakMap<PushRule, CompiledRule | null>();
+
+/** A rule with conditions made ready, or null where one of them never holds. */
+function compiledOf(rule: PushRule): CompiledRule | null {
+  const known = COMPILED.get(rule);
+  if (known !== undefined) return known;
+  const checks = (rule.conditions ?? []).map(compileCondition);
+  const compiled = checks.every((check) => check !== undefined)
+    ? { checks: [...preconditionsOf(rule), ...checks], verdict: verdictOf(rule) }
+    : null;
+  COMPILED.set(rule, compiled);
+  return compiled;
 }
 
 /** What must hold of an event before a rule looks at it, beside its conditions. */

@@ -97,10 +97,38 @@ const legacyContentRule = (userId: UserId): PushRule => ({
   pattern: localpartOf(userId),
 });
 
-/** The predefined override rules below the user's own; the master rule stands above those. */
+const SUPPRESS_NOTICES = defaultRule('.m.rule.suppress_notices', [eventMatch('content.msgtype', 'm.notice')], []);
+const MEMBER_EVENT = defaultRule('.m.rule.member_event', [eventMatch('type', 'm.room.member')], []);
+const ROOM_MENTION = defaultRule(
+  '.m.rule.is_room_mention',
+  [
+    { kind: 'event_property_is', key: 'content.m\\.mentions.room', value: true },
+    { kind: 'sender_notification_permission', key: 'room' },
+  ],
+  ['notify', HIGHLIGHT],
+);
+const LAST_OVERRIDES: readonly PushRule[] = [
+  defaultRule(
+    '.m.rule.tombstone',
+    [eventMatch('type', 'm.room.tombstone'), eventMatch('state_key', '')],
+    ['notify', HIGHLIGHT],
+  ),
+  defaultRule('.m.rule.reaction', [eventMatch('type', 'm.reaction')], []),
+  defaultRule('.m.rule.room.server_acl', [eventMatch('type', 'm.room.server_acl'), eventMatch('state_key', '')], []),
+  defaultRule(
+    '.m.rule.suppress_edits',
+    [{ kind: 'event_property_is', key: 'content.m\\.relates_to.rel_type', value: 'm.replace' }],
+    [],
+  ),
+];
+
+/**
+ * The predefined override rules below the user's own; the master rule stands above those. What does not name the user is
+ * one rule for all, which is compiled once.
+ */
 function overrideDefaults(userId: UserId, { legacyMentions = false }: PushRuleOptions): PushRule[] {
   return [
-    defaultRule('.m.rule.suppress_notices', [eventMatch('content.msgtype', 'm.notice')], []),
+    SUPPRESS_NOTICES,
     defaultRule(
       '.m.rule.invite_for_me',
       [
@@ -110,33 +138,15 @@ function overrideDefaults(userId: UserId, { legacyMentions = false }: PushRuleOp
       ],
       ['notify', SOUND],
     ),
-    defaultRule('.m.rule.member_event', [eventMatch('type', 'm.room.member')], []),
+    MEMBER_EVENT,
     defaultRule(
       '.m.rule.is_user_mention',
       [{ kind: 'event_property_contains', key: 'content.m\\.mentions.user_ids', value: userId }],
       ['notify', SOUND, HIGHLIGHT],
     ),
-    defaultRule(
-      '.m.rule.is_room_mention',
-      [
-        { kind: 'event_property_is', key: 'content.m\\.mentions.room', value: true },
-        { kind: 'sender_notification_permission', key: 'room' },
-      ],
-      ['notify', HIGHLIGHT],
-    ),
+    ROOM_MENTION,
     ...(legacyMentions ? LEGACY_OVERRIDES : []),
-    defaultRule(
-      '.m.rule.tombstone',
-      [eventMatch('type', 'm.room.tombstone'), eventMatch('state_key', '')],
-      ['notify', HIGHLIGHT],
-    ),
-    defaultRule('.m.rule.reaction', [eventMatch('type', 'm.reaction')], []),
-    defaultRule('.m.rule.room.server_acl', [eventMatch('type', 'm.room.server_acl'), eventMatch('state_key', '')], []),
-    defaultRule(
-      '.m.rule.suppress_edits',
-      [{ kind: 'event_property_is', key: 'content.m\\.relates_to.rel_type', value: 'm.replace' }],
-      [],
-    ),
+    ...LAST_OVERRIDES,
   ];
 }
 

@@ -4,6 +4,7 @@ import type { ServerName } from '../core/ids.ts';
 import { watchEventLoop } from '../http/event-loop-watch.ts';
 import { type BoundAddress, type Certificate, createHttpServer, type ListenerOptions } from '../http/server.ts';
 import { type Clock, systemClock } from '../kit/clock.ts';
+import { giveBackAtRest, ownHeap } from '../kit/give-back.ts';
 import type { Log } from '../kit/log.ts';
 import type { Metrics } from '../kit/metrics.ts';
 import { type Random, systemRandom } from '../kit/random.ts';
@@ -64,9 +65,12 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const composed = compose({ config, db, stream, signingKeys, federation, clock, random, log, metrics });
     const http = createHttpServer({ ...composed.router, certificate });
     const addresses = await http.listen(config.listeners.map(listenerOptions));
+    const heap = ownHeap();
+    const stopGivingBack = heap === null ? null : giveBackAtRest(clock, heap);
     return {
       addresses,
       async close(): Promise<void> {
+        stopGivingBack?.();
         await http.close(DRAIN_MS);
         await composed.stop();
         await federation.stop();

@@ -46,7 +46,7 @@ export class AuthIndex {
     this.events = deps.events;
     this.#entries = new LRUCache({
       maxSize: deps.cacheBytesMax,
-      sizeCalculation: ({ authEvents, links }) => 200 + (authEvents.length + links.length) * 8,
+      sizeCalculation: ({ authEvents, links }) => 350 + (authEvents.length + links.length) * 16,
     });
   }
 

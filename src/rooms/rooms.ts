@@ -164,7 +164,7 @@ export class Rooms {
       });
     });
     await committed.done;
-    if (onceKey !== null) this.#onceKeys.note(onceKey, made.at(-1)!.eventId);
+    if (onceKey !== null) this.#onceKeys.note(onceKey);
     return made;
   }
 
@@ -219,7 +219,7 @@ export class Rooms {
       });
     });
     await committed.done;
-    if (onceKey !== null) this.#onceKeys.note(onceKey, pdu.eventId);
+    if (onceKey !== null) this.#onceKeys.note(onceKey);
     this.#healLater(roomId);
     return made!;
   }

@@ -218,17 +218,12 @@ export async function findOnceKey(
   return (row?.event_id as EventId | undefined) ?? null;
 }
 
-/** Transactions of one scope with the events that they made, at most `limit`. */
-export async function listOnceKeys(
-  db: Reader,
-  userId: UserId,
-  scope: string,
-  limit: number,
-): Promise<[txnKey: string, eventId: EventId][]> {
-  const rows = await db.all<{ txn_key: string; event_id: string }>(
-    sql`select txn_key, event_id from once_keys where user_id = ${userId} and scope = ${scope} limit ${limit}`,
+/** Transactions of one scope, at most `limit`. */
+export async function listOnceKeys(db: Reader, userId: UserId, scope: string, limit: number): Promise<string[]> {
+  const rows = await db.all<{ txn_key: string }>(
+    sql`select txn_key from once_keys where user_id = ${userId} and scope = ${scope} limit ${limit}`,
   );
-  return rows.map((row) => [row.txn_key, row.event_id as EventId]);
+  return rows.map((row) => row.txn_key);
 }
 
 /** Forgets once-only keys made before a time. Reads the whole table: it holds a day's. */

@@ -144,7 +144,8 @@ export class SqliteDatabase implements Database {
     this.#lock = parts.lock;
     this.#directory = parts.directory;
     this.#reader = new Sqlite(parts.path, { readonly: true });
-    this.#reader.pragma('cache_size = -16000');
+    // Whatever the writer commits empties it, so that much of it would only be memory.
+    this.#reader.pragma('cache_size = -8000');
     this.#reader.pragma('temp_store = MEMORY');
     this.#queue = new CommitQueue((batches) => this.#commitGroup(batches));
   }
