@@ -30,6 +30,7 @@ import type { Pdu } from './pdu.ts';
 import { redact, redactContent } from './redaction.ts';
 import type { RoomRules } from './room-versions.ts';
 import type { SigningKey } from './signing.ts';
+import { allow, reject, type Verdict } from './verdict.ts';
 
 /** Largest event in canonical JSON of the federation form, signatures included. */
 export const EVENT_BYTES_MAX = 65_536;
@@ -130,10 +131,10 @@ function clampToSafe(value: number): number {
 function findFormatFault(rules: RoomRules, json: JsonObject): string | null {
   const { type, state_key: stateKey, content, hashes, signatures } = json;
   if (typeof type !== 'string') return 'type is not a string';
-  if (!isWithinBytes(type, ID_BYTES_MAX)) return 'type is too long';
+  if (!isKeySize(rules, type)) return 'type is too long';
   if (stateKey !== undefined) {
     if (typeof stateKey !== 'string') return 'state_key is not a string';
-    if (!isWithinBytes(stateKey, ID_BYTES_MAX)) return 'state_key is too long';
+    if (!isKeySize(rules, stateKey)) return 'state_key is too long';
   }
   if (parseUserId(json['sender']) === null) return 'sender is not a user ID';
   if (!isJsonObject(content)) return 'content is not an object';
@@ -152,6 +153,19 @@ function findFormatFault(rules: RoomRules, json: JsonObject): string | null {
     findReferenceFault(rules, json['prev_events'], 'prev_events', PREV_EVENTS_MAX) ??
     findReferenceFault(rules, json['auth_events'], 'auth_events', AUTH_EVENTS_MAX)
   );
+}
+
+/** Whether a type or state key is short enough for an event that has a place in the graph, if only as a rejected one. */
+function isKeySize(rules: RoomRules, key: string): boolean {
+  if (isWithinBytes(key, ID_BYTES_MAX)) return true;
+  return rules.keepsLongKeys && key.length <= 2 * ID_BYTES_MAX && [...key].length <= ID_BYTES_MAX;
+}
+
+/** Whether type and state key keep to the size limits: `readPdu` lets longer ones pass in old room versions. */
+export function checkKeySizes({ type, stateKey }: Pick<Pdu, 'type' | 'stateKey'>): Verdict {
+  if (!isWithinBytes(type, ID_BYTES_MAX)) return reject('type is too long');
+  if (stateKey !== null && !isWithinBytes(stateKey, ID_BYTES_MAX)) return reject('state_key is too long');
+  return allow;
 }
 
 function findRoomIdFault(rules: RoomRules, json: JsonObject): string | null {

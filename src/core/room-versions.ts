@@ -20,6 +20,11 @@ export type RoomRules = {
   readonly roomIdIsCreateHash: boolean;
   readonly enforcesKeyValidity: boolean;
   readonly enforcesCanonicalJson: boolean;
+  /**
+   * True where the graphs of rooms hold events whose type or state key has up to 255 characters but more bytes than that:
+   * servers counted so for years. They are rejected, but not dropped, so that what follows them has its place.
+   */
+  readonly keepsLongKeys: boolean;
   readonly depthMax: number;
   readonly powerLevelsMayBeStrings: boolean;
   readonly powerLevelsMayBeFloats: boolean;
@@ -45,6 +50,7 @@ const V1: RoomRules = {
   roomIdIsCreateHash: false,
   enforcesKeyValidity: false,
   enforcesCanonicalJson: false,
+  keepsLongKeys: true,
   // 2^63-1 cannot be held in a double; depths above 2^53-1 are clamped when read.
   depthMax: 2 ** 63,
   powerLevelsMayBeStrings: true,
@@ -84,7 +90,14 @@ const V7: RoomRules = { ...V6, version: '7', allowsKnock: true };
 const V8: RoomRules = { ...V7, version: '8', allowsRestricted: true, redaction: 'v8' };
 const V9: RoomRules = { ...V8, version: '9', redaction: 'v9' };
 const V10: RoomRules = { ...V9, version: '10', powerLevelsMayBeStrings: false, allowsKnockRestricted: true };
-const V11: RoomRules = { ...V10, version: '11', creatorFrom: 'sender', redactsIn: 'content', redaction: 'v11' };
+const V11: RoomRules = {
+  ...V10,
+  version: '11',
+  keepsLongKeys: false,
+  creatorFrom: 'sender',
+  redactsIn: 'content',
+  redaction: 'v11',
+};
 const V12: RoomRules = {
   ...V11,
   version: '12',

@@ -9,6 +9,7 @@ import type { EventId, RoomId } from '../core/ids.ts';
 import { compareCodePoints } from '../core/json.ts';
 import type { Pdu, StateKeyTuple, StateLookup } from '../core/pdu.ts';
 import { stateKeyTuple } from '../core/pdu.ts';
+import { checkKeySizes } from '../core/pdu-format.ts';
 import type { RoomRules } from '../core/room-versions.ts';
 import { topologicalSteps } from '../core/topological-order.ts';
 import { reject, type Verdict } from '../core/verdict.ts';
@@ -123,6 +124,8 @@ async function takeIn(work: RoomWork, pdus: readonly Pdu[]): Promise<Map<EventId
 
 /** Judges an event by its own auth events. Whoever brings it has checked all signatures, an authorizing server's too. */
 function judge(rules: RoomRules, pdu: Pdu, taken: ReadonlyMap<EventId, StoredEvent>): Verdict {
+  const sizes = checkKeySizes(pdu);
+  if (!sizes.allowed) return sizes;
   const authEvents = pdu.authEvents.flatMap((eventId) => taken.get(eventId) ?? []);
   if (authEvents.length < pdu.authEvents.length) return reject('an auth event is missing');
   // In a room version in which the create event names the room it is no auth event. The sigil is all that differs.

@@ -7,6 +7,7 @@ import { checkAuth, checkAuthEvents } from '../core/auth-rules.ts';
 import { referenceHash } from '../core/event-hash.ts';
 import type { EventId } from '../core/ids.ts';
 import type { Pdu } from '../core/pdu.ts';
+import { checkKeySizes } from '../core/pdu-format.ts';
 import type { RoomRules } from '../core/room-versions.ts';
 import { reject, type Verdict } from '../core/verdict.ts';
 import { nextTurn } from '../kit/next-turn.ts';
@@ -268,6 +269,8 @@ async function judgeAlone(
   options: { readonly hasAuthorisingSignature: () => boolean },
 ): Promise<Verdict> {
   const { rules } = work.live;
+  const sizes = checkKeySizes(pdu);
+  if (!sizes.allowed) return sizes;
   const authById = await work.find(pdu.authEvents);
   // One that is named twice counts twice: the auth rules refuse that.
   const authEvents = pdu.authEvents.flatMap((eventId) => authById.get(eventId) ?? []);

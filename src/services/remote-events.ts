@@ -90,13 +90,16 @@ export class RemoteEvents {
     return found;
   }
 
-  /** What lies between events that we have and events that we want to connect; only what leads back from `latest`. */
+  /**
+   * What lies between events that we have and events that we want to connect; only what leads back from `latest`. null
+   * where the server makes no sense: its answer has no form, or not one event in it is usable.
+   */
   async missing(
     live: LiveRoom,
     server: ServerName,
     ask: { readonly earliest: readonly EventId[]; readonly latest: readonly Pdu[]; readonly limit: number },
     budget: FetchBudget,
-  ): Promise<Pdu[]> {
+  ): Promise<Pdu[] | null> {
     const limit = budget.takeEvents(ask.limit);
     if (limit === 0) return [];
     const body = {
@@ -105,15 +108,21 @@ export class RemoteEvents {
       limit,
       min_depth: 0,
     };
-    const reply = await this.#ask(server, budget, () =>
+    let isBad = false;
+    const call = () =>
       this.#deps.client.call(
         server,
         FEDERATION.getMissingPreviousEvents,
         { params: { roomId: live.roomId }, body },
         this.#options,
-      ),
-    );
-    const pdus = await this.#checked(live, reply?.events.slice(0, limit) ?? []);
+      );
+    const onBadReply = (): void => {
+      isBad = true;
+    };
+    const reply = await this.#ask(server, budget, call, onBadReply);
+    const wires = reply?.events.slice(0, limit) ?? [];
+    const pdus = await this.#checked(live, wires);
+    if (isBad || (wires.length > 0 && pdus.length === 0)) return null;
     return leadingBack(
       ask.latest.flatMap(({ prevEvents }) => prevEvents),
       pdus,
@@ -221,7 +230,12 @@ export class RemoteEvents {
   }
 
   /** Asks within the budget; null where it is used up or the server does not answer. */
-  async #ask<T>(server: ServerName, budget: FetchBudget, call: () => Promise<T>): Promise<T | null> {
+  async #ask<T>(
+    server: ServerName,
+    budget: FetchBudget,
+    call: () => Promise<T>,
+    onBadReply?: () => void,
+  ): Promise<T | null> {
     if (!budget.takeRequest()) return null;
     try {
       return await call();
@@ -234,6 +248,7 @@ export class RemoteEvents {
       const { fault, remoteStatus } = error;
       const isPassing = fault === 'unreachable' || fault === 'backing-off' || (remoteStatus ?? 0) >= 500;
       if (isPassing || remoteStatus === 429) budget.mayHaveMoreLater = true;
+      if (fault === 'bad-reply') onBadReply?.();
       this.#deps.log.debug(`${server} does not tell events that we lack.`, { reason: reasonOf(error) });
       return null;
     }

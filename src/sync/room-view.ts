@@ -143,22 +143,31 @@ export class RoomViews {
     const ignored = await this.#deps.ignored.of(reader.userId);
     if (wanted.isEverything && ask.seesAll && ignored.size === 0) {
       const { events, isLimited } = await this.#deps.reader.newest(live, after, upTo, limit);
-      return { events, isLimited, before: beforeOf(events, upTo) };
+      const adjoining = behindLastGap(live, events);
+      return {
+        events: adjoining,
+        isLimited: isLimited || followsGap(live, adjoining[0]),
+        before: beforeOf(adjoining, upTo),
+      };
     }
+    let hasGap = false;
     // Looks through more events than it gives, in bounded steps.
     const page = await this.#deps.reader.page(live, reader.userId, {
       direction: 'b',
       from: upTo,
       to: after,
       limit: limit + 1,
-      matches: (event) =>
-        wanted.allows({ type: event.pdu.type, sender: event.pdu.sender, content: shownContent(event) }),
+      matches: (event) => {
+        if (hasGap) return false;
+        hasGap = followsGap(live, event);
+        return wanted.allows({ type: event.pdu.type, sender: event.pdu.sender, content: shownContent(event) });
+      },
       relatedBy: wanted.relatedBy,
       // A client takes a timeline for whole: what it shows from before an absence would undo state that came in it.
       stopsAtHole: true,
     });
     const events = page.events.slice(0, limit).reverse();
-    const isLimited = page.events.length > limit || page.next !== null;
+    const isLimited = page.events.length > limit || page.next !== null || hasGap;
     return { events, isLimited, before: beforeOf(events, upTo) };
   }
 
@@ -169,6 +178,22 @@ export class RoomViews {
 }
 
 const changesSummary = (event: StoredEvent): boolean => event.isState && SUMMARY_TYPES.has(event.pdu.type);
+
+/** Whether history is missing right before an event. */
+const followsGap = (live: LiveRoom, event: StoredEvent | undefined): boolean =>
+  event !== undefined &&
+  live.missingPrevEvents.size > 0 &&
+  event.pdu.prevEvents.some((eventId) => live.missingPrevEvents.has(eventId));
+
+/** Those of the events behind which nothing is missing: what comes before a gap does not adjoin the newest. */
+function behindLastGap(live: LiveRoom, events: readonly StoredEvent[]): readonly StoredEvent[] {
+  return events.slice(
+    Math.max(
+      0,
+      events.findLastIndex((event) => followsGap(live, event)),
+    ),
+  );
+}
 
 /** Where the history before these events begins; all of it up to a position where there are none. */
 const beforeOf = (events: readonly StoredEvent[], upTo: StreamPosition): StreamPosition =>

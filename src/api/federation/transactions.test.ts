@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { forEachDatabase } from '../../../test/support/databases.ts';
-import { PlayedRoom, playedRoom } from '../../../test/support/played-room.ts';
+import { PlayedRoom, type PlayedRoom, playedRoom, playedRoom } from '../../../test/support/played-room.ts';
+import { contentHash, eventIdOf } from '../../core/event-hash.ts';
+import { findRoomRules, type RoomVersion } from '../../core/room-versions.ts';
 import { type HandClock, handClock } from '../../kit/clock.ts';
 import { type Log, type LogFields, silentLog } from '../../kit/log.ts';
-import { type RemoteServer, remoteServer } from '../../testing/remote-server.ts';
+import { type RemoteReply, type RemoteServer, remoteServer } from '../../testing/remote-server.ts';
+import { roomPath } from '../../testing/room-path.ts';
 import { succeeded, type TestRoom, type TestUser } from '../../testing/test-client.ts';
 import { type TestServer, testServer } from '../../testing/test-server.ts';
 
@@ -27,12 +30,12 @@ async function saidIn(user: TestUser, room: TestRoom): Promise<string[]> {
 }
 
 forEachDatabase((database) => {
-  async function scene(t: TestContext): Promise<Scene> {
+  async function scene(t: TestContext, version: RoomVersion = '11'): Promise<Scene> {
     const clock = handClock();
     const server = await testServer(t, { database, clock });
     const remote = await remoteServer(t, server);
     const alice = await server.user('alice');
-    return { server, clock, remote, alice, ...(await playedRoom(remote, alice)) };
+    return { server, clock, remote, alice, ...(await playedRoom(remote, alice, { version })) };
   }
 
   test('events that another server pushes are in the room, in the order of the graph', async (t) => {
@@ -230,6 +233,46 @@ forEachDatabase((database) => {
 
     assert.match(results[last.eventId]!.error!, /state|prev/);
     assert.deepEqual(await saidIn(alice, room), []);
+  });
+
+  test('who answers nonsense about a gap is not believed what the state behind it is (A10)', async (t) => {
+    const { alice, room, played, remote } = await scene(t);
+    const missing = played.say('missing');
+    const last = played.say('last');
+    const answers: RemoteReply[] = [
+      { json: {} },
+      { json: { events: [{ ...missing.json, content: { bad: 1.5 } }] } },
+      { json: { events: 'none' } },
+    ];
+    for (const answer of answers) {
+      remote.route('POST', /get_missing_events/, () => answer);
+      assert.match((await played.send([last]))[last.eventId]!.error!, /state after a prev event/);
+    }
+
+    assert.equal(remote.requestsTo(/state/).length, 0);
+    played.answer();
+    assert.deepEqual(await played.send([last]), { [last.eventId]: {} });
+    assert.deepEqual(await saidIn(alice, room), ['missing', 'last']);
+  });
+
+  test('an event whose state key has more bytes than characters is rejected, and what follows it is taken in, in old rooms (A7)', async (t) => {
+    for (const version of ['10', '11'] as const) {
+      const { alice, room, played, remote } = await scene(t, version);
+      const rules = findRoomRules(version)!;
+      const short = played.build({ type: 'org.example.breaker', stateKey: 'short', content: {} });
+      const long = { ...short.json, state_key: '💥'.repeat(70) };
+      const json = remote.signEvent(rules, { ...long, hashes: { sha256: contentHash(long) }, signatures: {} });
+      const eventId = eventIdOf(rules, json);
+      const last = played.say('last', { prevEvents: [eventId] });
+      remote.route('POST', /get_missing_events/, () => ({ json: { events: [json] } }));
+
+      const results = await played.send([last]);
+
+      const state = succeeded(await alice.get(roomPath(room, 'state')));
+      assert.ok(!state.some(({ type }: { type: string }) => type === 'org.example.breaker'));
+      assert.deepEqual(await saidIn(alice, room), version === '10' ? ['last'] : []);
+      assert.equal(results[last.eventId]!.error === undefined, version === '10');
+    }
   });
 
   test('auth events that we lack are asked for', async (t) => {
