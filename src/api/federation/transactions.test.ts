@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { forEachDatabase } from '../../../test/support/databases.ts';
-import { PlayedRoom, type PlayedRoom, playedRoom, playedRoom } from '../../../test/support/played-room.ts';
+import { PlayedRoom, playedRoom } from '../../../test/support/played-room.ts';
 import { contentHash, eventIdOf } from '../../core/event-hash.ts';
 import { findRoomRules, type RoomVersion } from '../../core/room-versions.ts';
 import { type HandClock, handClock } from '../../kit/clock.ts';
