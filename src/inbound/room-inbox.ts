@@ -184,7 +184,7 @@ function outcomeOf(verdict: ArrivalVerdict, budget: FetchBudget): Outcome {
   const { eventId, standing, reason } = verdict;
   // A soft-failed event is taken in; only those who look at the room do not see it.
   if (standing === 'ok' || standing === 'soft-failed') return { eventId, error: null };
-  const mayComeLater = standing === 'refused' && budget.mayHaveMoreLater;
+  const mayComeLater = standing === 'refused' && (budget.mayHaveMoreLater || budget.hasUnshown);
   return { eventId, error: `The event is refused: ${reason ?? 'it is not allowed'}.`, mayComeLater };
 }
 

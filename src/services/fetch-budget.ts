@@ -15,6 +15,8 @@ export class FetchBudget {
   readonly #maySpend: () => boolean;
   /** Whether a server did not answer that another time may, or too much was fetched lately: later there may be more. */
   mayHaveMoreLater = false;
+  /** Whether a server named events of a state that nobody shows: it, or another, may show them later. */
+  hasUnshown = false;
   /** Whether something was not fetched since the budget was used up. */
   isSpent = false;
 

@@ -55,6 +55,7 @@ export class RemoteState {
             ? await this.#deps.remote.events(live, [server], lacking, budget)
             : await this.#deps.remote.state(live, server, eventId, new Set(lacking), budget);
         const isWhole = found.size === lacking.length;
+        if (!isWhole) budget.hasUnshown = true;
         if (!isWhole && (budget.mayHaveMoreLater || budget.isSpent)) continue;
         await this.keep(live, [...found.values()]);
       }

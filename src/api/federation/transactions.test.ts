@@ -293,6 +293,29 @@ forEachDatabase((database) => {
     assert.ok(remote.requestsTo(/event_auth/).length > 0);
   });
 
+  test('where an event is named that nobody shows, what stands on it waits for it', async (t) => {
+    const { clock, alice, room, played, remote } = await scene(t);
+    const rename = (displayname: string) =>
+      played.build({ type: 'm.room.member', stateKey: played.bob, content: { membership: 'join', displayname } });
+    const hidden = rename('A');
+    const before = [...played.state.values()];
+    rename('B');
+    const said = played.say('with a name');
+    remote.route('POST', /get_missing_events/, () => ({ json: { events: [] } }));
+    remote.route('GET', /state_ids/, () => ({ json: { pdu_ids: before, auth_chain_ids: before } }));
+    remote.route('GET', /event_auth/, () => ({ status: 404, json: {} }));
+    remote.route('GET', new RegExp(`/event/${encodeURIComponent(hidden.eventId)}$`), () => ({ status: 404, json: {} }));
+
+    const results = await played.send([said]);
+
+    assert.deepEqual(results, { [said.eventId]: {} });
+    assert.deepEqual(await saidIn(alice, room), []);
+    played.answer();
+    clock.advance(31_000);
+    for (let asked = 0; asked < 500 && (await saidIn(alice, room)).length === 0; asked++);
+    assert.deepEqual(await saidIn(alice, room), ['with a name']);
+  });
+
   test('an event that was rejected stays rejected, however often it comes (B3)', async (t) => {
     const { alice, room, played, remote } = await scene(t);
     const grab = played.build({ type: 'm.room.topic', stateKey: '', content: { topic: 'ours' } });
