@@ -47,7 +47,7 @@ forEachDatabase((database) => {
     return { clock, network, alice, bob, room, said };
   }
 
-  test('an event from before the join is found by its time in both directions', async (t) => {
+  test('an event from before the join is found by its time in both directions (v1.6/1)', async (t) => {
     const { bob, room, said } = await saidBeforeJoin(t);
 
     assert.equal(await idNear(bob, room, START_MS + 9.5 * STEP_MS, 'b'), said[8]);
