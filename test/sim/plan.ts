@@ -19,7 +19,8 @@ export type Deed =
     }
   | { readonly kind: 'join-rule'; readonly by: Person; readonly rule: string }
   | { readonly kind: 'kick' | 'ban' | 'unban' | 'invite'; readonly by: Person; readonly of: Person }
-  | { readonly kind: 'join'; readonly by: Person; readonly via: number }
+  | { readonly kind: 'join' | 'knock'; readonly by: Person; readonly via: number }
+  | { readonly kind: 'history' | 'receipt' | 'typing'; readonly by: Person }
   | { readonly kind: 'leave'; readonly by: Person }
   | { readonly kind: 'break'; readonly wires: readonly (readonly [number, number])[]; readonly fault: Fault }
   | { readonly kind: 'mend'; readonly wires: readonly (readonly [number, number])[] }
@@ -42,6 +43,8 @@ const DEEDS_MIN = 25;
 const DEEDS_SPREAD = 50;
 const PAUSE_MS_MAX = 2500;
 const OUTAGE_MS_MAX = 60_000;
+/** What is added to a seed for the chance of what came later. */
+const LATER = 1_000_000_007;
 
 /** How often each kind of deed comes, in relation to the others. */
 const WEIGHTS = {
@@ -74,7 +77,36 @@ export function makePlan(seed: number): Plan {
     if (random.integer(3) > 0) atMs += random.integer(PAUSE_MS_MAX);
     for (const { afterMs, deed } of makeDeeds(random, servers)) steps.push({ atMs: atMs + afterMs, deed });
   }
+  steps.push(...makeLaterSteps(seededRandom(seed + LATER), servers, roomVersion, atMs));
   return { seed, roomVersion, servers, steps: steps.sort((left, right) => left.atMs - right.atMs) };
+}
+
+/** What the simulation learned later: by a chance of its own, so that a seed goes on meaning the other deeds that it meant. */
+function makeLaterSteps(random: Random, servers: Plan['servers'], roomVersion: string, endMs: number): Step[] {
+  const anyone = (isOther: boolean): Person => {
+    const server = random.integer(servers.length);
+    return { server, localpart: pick(random, servers[server]!.slice(isOther ? 1 : 0)) };
+  };
+  const mighty = (): Person => ({ server: random.integer(servers.length), localpart: 'a' });
+  const steps: Step[] = [];
+  const add = (atMs: number, deed: Deed): void => void steps.push({ atMs, deed });
+  for (let left = random.integer(12); left > 0; left--) {
+    const kind = pick(random, ['history', 'history', 'receipt', 'typing'] as const);
+    add(random.integer(endMs + 1), { kind, by: random.integer(3) > 0 ? mighty() : anyone(false) });
+  }
+  if (roomVersion === '6' || random.integer(3) > 0) return steps;
+  // A time in which who is outside must knock, and some are let in.
+  const fromMs = random.integer(endMs + 1);
+  add(fromMs, { kind: 'join-rule', by: mighty(), rule: 'knock' });
+  for (let left = 1 + random.integer(4); left > 0; left--) {
+    const [by, atMs] = [anyone(true), fromMs + random.integer(20_000)];
+    add(atMs, { kind: 'leave', by });
+    add(atMs + random.integer(PAUSE_MS_MAX), { kind: 'knock', by, via: random.integer(servers.length) });
+    if (random.integer(3) > 0) add(atMs + 2 * PAUSE_MS_MAX, { kind: 'invite', by: mighty(), of: by });
+    if (random.integer(2) > 0) add(atMs + 4 * PAUSE_MS_MAX, { kind: 'join', by, via: random.integer(servers.length) });
+  }
+  if (random.integer(2) > 0) add(fromMs + 30_000, { kind: 'join-rule', by: mighty(), rule: 'public' });
+  return steps;
 }
 
 const pick = <T>(random: Random, from: readonly T[]): T => from[random.integer(from.length)]!;

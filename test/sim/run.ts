@@ -29,7 +29,7 @@ const PROGRESS_EVERY = 25;
 const directory = mkdtempSync(join(diskRoot(), 'myelin-sim-'));
 const startMs = performance.now();
 const failed: number[] = [];
-const totals = { acknowledged: 0, requests: 0, crashes: 0 };
+const totals = { acknowledged: 0, events: 0, requests: 0, crashes: 0 };
 let done = 0;
 
 function tell({ seed, problems, log }: Outcome): void {
@@ -42,10 +42,11 @@ function summary(): string {
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
   const cpuSeconds = process.cpuUsage();
   const cpu = ((cpuSeconds.user + cpuSeconds.system) / 1e6 / Math.max(1, done)).toFixed(2);
-  const { acknowledged, requests, crashes } = totals;
+  const { acknowledged, events, requests, crashes } = totals;
   return (
-    `${done} seeds in ${seconds} s (${cpu} s of CPU each): ${acknowledged} acknowledged events, ${requests} requests ` +
-    `between servers, ${crashes} crashes; ${failed.length === 0 ? 'no divergence' : `FAILED: ${failed.join(' ')}`}`
+    `${done} seeds in ${seconds} s (${cpu} s of CPU each): ${acknowledged} acknowledged events, ${events} events in the ` +
+    `rooms, ${requests} requests between servers, ${crashes} crashes; ` +
+    (failed.length === 0 ? 'no divergence' : `FAILED: ${failed.join(' ')}`)
   );
 }
 
@@ -55,7 +56,7 @@ try {
   for (let seed = first + part - 1; seed < first + count; seed += parts) {
     const outcome = await runPlan(makePlan(seed), disks);
     done++;
-    for (const key of ['acknowledged', 'requests', 'crashes'] as const) totals[key] += outcome[key];
+    for (const key of ['acknowledged', 'events', 'requests', 'crashes'] as const) totals[key] += outcome[key];
     if (outcome.problems.length > 0) failed.push(seed);
     tell(outcome);
     if (done % PROGRESS_EVERY === 0) console.log(summary());

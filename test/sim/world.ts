@@ -15,6 +15,8 @@ export type Outcome = {
   /** What was done, a line each, with what became of it. */
   readonly log: readonly string[];
   readonly acknowledged: number;
+  /** Those of the room that some server holds at the end. */
+  readonly events: number;
   readonly requests: number;
   readonly crashes: number;
 };
@@ -56,6 +58,7 @@ class World {
   readonly #earlier = new Set<string>();
   #count = 0;
   #crashes = 0;
+  #events = 0;
 
   constructor(plan: Plan, disks: SimDisks) {
     this.#plan = plan;
@@ -85,7 +88,8 @@ class World {
     const { seed } = this.#plan;
     const { requests } = this.#network;
     const acknowledged = this.#acknowledged.length;
-    return { seed, problems: this.problems, log: this.#log, acknowledged, requests, crashes: this.#crashes };
+    const events = this.#events;
+    return { seed, problems: this.problems, log: this.#log, acknowledged, events, requests, crashes: this.#crashes };
   }
 
   remove(): void {
@@ -194,6 +198,25 @@ class World {
         this.#do(deed.by, 'join', 'POST', `/v3/join/${this.#room}?via=${nameOf(deed.via)}`, {});
         return;
       }
+      case 'knock':
+        this.#do(deed.by, 'knock', 'POST', `/v3/knock/${this.#room}?via=${nameOf(deed.via)}`, {});
+        return;
+      case 'history':
+        // Reads further back than the server of somebody who came late has anything: it is fetched.
+        this.#do(deed.by, 'history', 'GET', `/v3/rooms/${this.#room}/messages?dir=b&limit=100`);
+        return;
+      case 'receipt': {
+        const { eventId } = this.#acknowledged.at(-1) ?? {};
+        if (eventId === undefined) return;
+        const path = `/v3/rooms/${this.#room}/receipt/m.read/${encodeURIComponent(eventId)}`;
+        this.#do(deed.by, 'receipt', 'POST', path, {});
+        return;
+      }
+      case 'typing': {
+        const path = `/v3/rooms/${this.#room}/typing/${encodeURIComponent(userIdOf(deed.by))}`;
+        this.#do(deed.by, 'typing', 'PUT', path, { typing: true, timeout: 10_000 });
+        return;
+      }
       case 'leave':
         this.#do(deed.by, 'leave', 'POST', `/v3/rooms/${this.#room}/leave`, {});
         return;
@@ -238,11 +261,11 @@ class World {
   }
 
   /** Asks for something, and goes on. */
-  #do(by: Person, what: string, method: string, path: string, body: object): void {
+  #do(by: Person, what: string, method: string, path: string, body?: object): void {
     void this.#request(by, what, method, path, body);
   }
 
-  async #request(by: Person, what: string, method: string, path: string, body: object) {
+  async #request(by: Person, what: string, method: string, path: string, body?: object) {
     const said = `${userIdOf(by)}: ${what}`;
     const key = {};
     this.#open.set(key, said);
@@ -309,6 +332,7 @@ class World {
         events: this.#eventsAt(server),
       });
     }
+    this.#events = new Set(held.flatMap(({ events }) => [...events.keys()])).size;
     this.problems.push(...listDifferences(held, this.#acknowledged));
   }
 
