@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { forEachDatabase } from '../../test/support/databases.ts';
+import { handClock } from '../kit/clock.ts';
+import { remoteServer } from './remote-server.ts';
 import { testServer } from './test-server.ts';
 
 forEachDatabase((database) => {
@@ -25,5 +27,22 @@ forEachDatabase((database) => {
 
     assert.equal((await alice.get('/v3/account/whoami')).status, 200);
     await assert.rejects(server.user('alice'), /M_USER_IN_USE/);
+  });
+
+  test('a test server whose clock stands still ends though another server holds a reply', async (t) => {
+    const server = await testServer(t, { database, clock: handClock() });
+    const alice = await server.user('alice');
+    const remote = await remoteServer(t, server);
+    const asked = Promise.withResolvers<void>();
+    remote.route('GET', /^\/_matrix\/federation\/v1\/query\/profile$/, () => {
+      asked.resolve();
+      return new Promise(() => {});
+    });
+    const reply = alice.get(`/v3/profile/${encodeURIComponent(`@bob:${remote.serverName}`)}`).catch(() => null);
+    await asked.promise;
+
+    await server.stop();
+
+    assert.equal(await reply, null);
   });
 });

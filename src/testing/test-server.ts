@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type Config, type DatabaseConfig, defaultConfig } from '../config/config.ts';
 import { formatSigningKey } from '../core/signing.ts';
-import { type Clock, systemClock } from '../kit/clock.ts';
+import { type Clock, type HandClock, systemClock } from '../kit/clock.ts';
 import { type Log, silentLog } from '../kit/log.ts';
 import { seededRandom } from '../kit/random.ts';
 import { databaseOptions } from '../main/database-options.ts';
@@ -49,6 +49,12 @@ export const PASSWORD = 'the password of test users';
 
 const UNLIMITED = { perSecond: 1e6, burstCount: 1e6 };
 
+/** How long a stop may take before the clock is turned, and how far: for longer than a server waits for requests. */
+const STOP_MS = 2000;
+const TURNED_MS = 5000;
+
+const isHandClock = (clock: Clock): clock is HandClock => 'advance' in clock;
+
 export class TestServer extends TestClient {
   readonly serverName: string;
   readonly clock: Clock;
@@ -90,7 +96,14 @@ export class TestServer extends TestClient {
   #starts = 0;
 
   async stop(): Promise<void> {
-    await this.#running?.close();
+    const { clock } = this;
+    const stopping = this.#running?.close();
+    // What a server waits for at its end would be waited for without end where time stands still.
+    const patience = systemClock().after(STOP_MS, () => {
+      if (isHandClock(clock)) clock.advance(TURNED_MS);
+    });
+    await stopping;
+    patience.cancel();
     this.#running = null;
   }
 
