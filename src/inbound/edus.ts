@@ -1,5 +1,5 @@
 /**
- * What other servers tell besides events: who types, who has read how far, who is there. Each is checked for whose word
+ * What other servers tell besides events: who types, who has read how far, who is there, messages to devices and keys. Each is checked for whose word
  * it is (threat C14): a server speaks for its own users only, and in a room only where it takes part.
  * Spec v1.19: https://spec.matrix.org/v1.19/server-server-api/#edus
  */
@@ -21,6 +21,7 @@ import type { Rooms } from '../rooms/rooms.ts';
 import { mayTakePart } from '../rooms/server-access.ts';
 import type { Presence } from '../services/presence.ts';
 import type { Receipts, ReceivedReceipt } from '../services/receipts.ts';
+import type { RemoteDeviceLists } from '../services/remote-device-lists.ts';
 import type { ToDevice } from '../services/to-device.ts';
 import type { RemotePresence } from '../stream/presence-tracker.ts';
 import type { Typing } from '../stream/typing.ts';
@@ -32,6 +33,7 @@ export type InboundEdusDeps = {
   readonly receipts: Pick<Receipts, 'receive'>;
   readonly presence: Pick<Presence, 'receive'>;
   readonly toDevice: Pick<ToDevice, 'receive'>;
+  readonly remoteDeviceLists: Pick<RemoteDeviceLists, 'receiveDevice' | 'receiveSigningKeys'>;
   readonly log: Log;
   /** Told of each EDU: what became of it. */
   readonly count: (type: string, outcome: 'taken' | 'dropped') => void;
@@ -57,6 +59,12 @@ export class InboundEdus {
       ['m.receipt', (origin, content) => this.#receiveReceipts(origin, content)],
       ['m.presence', (origin, content) => this.#receivePresence(origin, content)],
       ['m.direct_to_device', (origin, content) => deps.toDevice.receive(origin, content)],
+      ['m.device_list_update', (origin, content) => deps.remoteDeviceLists.receiveDevice(origin, content)],
+      ['m.signing_key_update', (origin, content) => deps.remoteDeviceLists.receiveSigningKeys(origin, content)],
+      [
+        'org.matrix.signing_key_update',
+        (origin, content) => deps.remoteDeviceLists.receiveSigningKeys(origin, content),
+      ],
     ]);
   }
 
@@ -75,7 +83,7 @@ export class InboundEdus {
       } catch (error) {
         this.#deps.log.error('An EDU could not be taken in.', { error, origin, type });
       }
-      this.#deps.count(handler === undefined && !LATER.has(type) ? 'unknown' : type, isTaken ? 'taken' : 'dropped');
+      this.#deps.count(handler === undefined ? 'unknown' : type, isTaken ? 'taken' : 'dropped');
     }
   }
 
@@ -128,9 +136,6 @@ export class InboundEdus {
     return (await mayTakePart(this.#deps.events, live, origin)) ? live : null;
   }
 }
-
-/** Types that wait for end-to-end encryption: counted by name and dropped. */
-const LATER = new Set(['m.device_list_update', 'm.signing_key_update']);
 
 function readReceipt(
   origin: ServerName,

@@ -17,6 +17,7 @@ import { Backfill } from '../services/backfill.ts';
 import type { PolicyServers } from '../services/policy-servers.ts';
 import type { Presence } from '../services/presence.ts';
 import type { Receipts } from '../services/receipts.ts';
+import type { RemoteDeviceLists } from '../services/remote-device-lists.ts';
 import { RemoteEvents } from '../services/remote-events.ts';
 import { RemoteState } from '../services/remote-state.ts';
 import { RemoteTimes } from '../services/remote-times.ts';
@@ -95,6 +96,7 @@ export type InboundDeps = FetchingDeps & {
   readonly receipts: Receipts;
   readonly presence: Presence;
   readonly toDevice: ToDevice;
+  readonly remoteDeviceLists: RemoteDeviceLists;
   readonly metrics: Metrics | null;
 };
 
@@ -127,6 +129,7 @@ export function composeInbound(deps: InboundDeps): { readonly transactions: Tran
     receipts: deps.receipts,
     presence: deps.presence,
     toDevice: deps.toDevice,
+    remoteDeviceLists: deps.remoteDeviceLists,
     log: log.child('inbound.edus'),
     count: (type, outcome) => received?.with(type, outcome).inc(),
   });

@@ -13,6 +13,7 @@ import type { RoomGraph } from '../rooms/room-graph.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { ServerVisibility } from '../rooms/server-visibility.ts';
 import type { Accounts } from '../services/accounts.ts';
+import type { DeviceLists } from '../services/device-lists.ts';
 import type { Membership } from '../services/membership.ts';
 import type { PolicyServers } from '../services/policy-servers.ts';
 import { ReceivedInvites } from '../services/received-invites.ts';
@@ -95,6 +96,7 @@ export type ResidenceDeps = {
   readonly serverVisibility: ServerVisibility;
   readonly restrictedJoins: RestrictedJoins;
   readonly remoteInvites: RemoteInvites;
+  readonly deviceLists: DeviceLists;
 };
 
 /** What the endpoints between servers use. */
@@ -112,14 +114,19 @@ export type Residence = {
 
 /** Builds it. */
 export function composeResidence(deps: ResidenceDeps): Residence {
-  const { config, db, stream, signingKeys, federation, limiter: limits, log, rooms, events, graph } = deps;
+  const { config, db, signingKeys, federation, limiter: limits, log, rooms, events, graph } = deps;
   const { client: remote, eventChecks } = federation;
   const residentRooms = new ResidentRooms({ rooms, events, reader: deps.reader });
   const { serverName } = config.server;
   const shared = { ...deps, residentRooms, eventChecks, limits, serverName, signingKey: signingKeys[0] };
   const residentHandshakes = new ResidentHandshakes(shared);
   return {
-    residentDevices: new ResidentDevices({ stream }),
+    residentDevices: new ResidentDevices({
+      db,
+      deviceLists: deps.deviceLists,
+      serverName,
+      tellsNames: config.federation.allowDeviceNameLookup,
+    }),
     residentHandshakes,
     residentHistory: new ResidentHistory({ residentRooms, graph, visibility: deps.serverVisibility }),
     residentJoins: new ResidentJoins({ handshakes: residentHandshakes, graph, events }),

@@ -11,6 +11,7 @@ import { EventPurge } from '../senders/event-purge.ts';
 import { RedactedContent } from '../senders/redacted-content.ts';
 import type { Database } from '../storage/database.ts';
 import { deleteOnceKeysBefore } from '../storage/events.ts';
+import { deleteStrayDeviceLists } from '../storage/remote-devices.ts';
 import { deleteToDeviceOnceBefore } from '../storage/to-device.ts';
 import type { Stream } from '../stream/stream.ts';
 
@@ -48,6 +49,7 @@ export function composeTimedJobs(deps: TimedJobsDeps): () => Promise<void> {
       const beforeMs = clock.now() - ONCE_KEYS_KEPT_MS;
       await deleteOnceKeysBefore(db, beforeMs);
       await deleteToDeviceOnceBefore(db, beforeMs);
+      await db.commit(deleteStrayDeviceLists());
     },
     (error) => log.error('Old transaction IDs could not be forgotten.', { error }),
   );

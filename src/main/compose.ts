@@ -74,7 +74,6 @@ import { SearchReplies } from '../services/search-reply.ts';
 import { SharedSecretRegistration } from '../services/shared-secret-registration.ts';
 import { ShortTokens } from '../services/short-tokens.ts';
 import { SpaceHierarchy } from '../services/space-hierarchy.ts';
-import { ToDevice } from '../services/to-device.ts';
 import { Turn } from '../services/turn.ts';
 import { UserDirectory } from '../services/user-directory.ts';
 import { UserDirectoryIndex } from '../services/user-directory-index.ts';
@@ -83,15 +82,14 @@ import type { Database } from '../storage/database.ts';
 import { ChangeIndex } from '../stream/change-index.ts';
 import { PresenceTracker } from '../stream/presence-tracker.ts';
 import type { Stream } from '../stream/stream.ts';
-import { ToDeviceInbox } from '../stream/to-device-inbox.ts';
 import { Typing } from '../stream/typing.ts';
 import { OldSync } from '../sync/old-sync.ts';
 import { PresenceViews } from '../sync/presence-view.ts';
 import { RoomViews } from '../sync/room-view.ts';
 import { Sync } from '../sync/sync.ts';
 import { UnreadCounts } from '../sync/unread-counts.ts';
-import { UserRoomsCache } from '../sync/user-rooms.ts';
 import { composeCaptcha } from './captcha.ts';
+import { composeEncryption } from './compose-encryption.ts';
 import { composeEdus, composeFederationSender, type Federation } from './compose-federation.ts';
 import { composeFetching, composeInbound } from './compose-inbound.ts';
 import { composeMembershipWithOthers, composeResidence } from './compose-residence.ts';
@@ -153,7 +151,10 @@ export function compose(deps: ComposeDeps): Composed {
       refreshMs: sessions.refreshTokenLifetimeMs,
     },
   });
-  const devices = new Devices({ db, clock, random, accessTokens });
+  const encryption = composeEncryption({ ...deps, limiter });
+  const { deviceLists } = encryption;
+  const tellsNames = config.federation.allowDeviceNameLookup;
+  const devices = new Devices({ db, clock, random, accessTokens, deviceLists, tellsNames });
   const passwords = new Passwords({
     bcryptRounds: sessions.bcryptRounds,
     pepper: sessions.passwordPepper,
@@ -424,10 +425,7 @@ export function compose(deps: ComposeDeps): Composed {
     { includesOffline: config.presence.includeOfflineUsers },
   );
   const changes = new ChangeIndex(stream);
-  const inbox = new ToDeviceInbox({ db, stream, log: log.child('stream.to-device-inbox') });
-  const { mayFederateWith } = federation;
-  const toDevice = new ToDevice({ db, stream, clock, random, inbox, limiter, serverName, mayFederateWith });
-  const userRooms = new UserRoomsCache({ db, stream });
+  const { userRooms } = encryption.views;
   const sync = new Sync({
     db,
     clock,
@@ -437,7 +435,7 @@ export function compose(deps: ComposeDeps): Composed {
     rooms,
     events,
     reader,
-    userRooms,
+    ...encryption.views,
     roomViews: new RoomViews(
       { db, reader, events, snapshots, views, ignored, prejoinState: withOthers.prejoinState },
       { timelineMax: config.rooms.filterTimelineLimit === -1 ? null : config.rooms.filterTimelineLimit },
@@ -447,7 +445,6 @@ export function compose(deps: ComposeDeps): Composed {
     ignored,
     presence: presenceTracker,
     presenceViews,
-    inbox,
   });
   const oldSync = new OldSync({
     db,
@@ -479,6 +476,7 @@ export function compose(deps: ComposeDeps): Composed {
     accounts,
     membership,
     serverVisibility,
+    deviceLists,
     policies,
     ...withOthers,
   });
@@ -493,7 +491,7 @@ export function compose(deps: ComposeDeps): Composed {
     typing,
     receipts,
     presence,
-    toDevice,
+    ...encryption,
   });
 
   // What goes out
@@ -505,6 +503,7 @@ export function compose(deps: ComposeDeps): Composed {
 
   const resources = resourcesOf({
     ...residence,
+    ...encryption.endpoints,
     accessTokens,
     accountStanding: new AccountStanding({ db, accounts, accessTokens, devices, lastSeen }),
     accountData,
@@ -564,7 +563,6 @@ export function compose(deps: ComposeDeps): Composed {
       random,
     }),
     sync,
-    toDevice,
     transactions: inbound.transactions,
     turn: new Turn({ config: config.turn, clock }),
     typing,
@@ -590,7 +588,7 @@ export function compose(deps: ComposeDeps): Composed {
       await fetching.stop();
       await Promise.all([inbound.stop(), stopEdus()]);
       await Promise.all([searchIndex?.stop(), userDirectoryIndex?.stop(), federationSender.stop()]);
-      await Promise.all([lastSeen.flush(), inbox.stop()]);
+      await Promise.all([lastSeen.flush(), encryption.stop()]);
       await Promise.all([presenceTracker.stop(), captcha?.stop()]);
     },
   };

@@ -68,6 +68,8 @@ export class RoomWork {
   readonly #positions: StreamPosition[] = [];
   readonly #snapshotNos: number[] = [];
   readonly #membershipChanges = new Map<StreamPosition, UserId>();
+  /** Whose membership is another one since, here and on other servers. */
+  readonly #moved = new Map<StreamPosition, UserId[]>();
   readonly #events = new Map<number, StoredEvent>();
   readonly #noById = new Map<EventId, number>();
   /** Events that the database was found not to have. */
@@ -324,6 +326,11 @@ export class RoomWork {
 
   #setMember(userId: UserId, membership: Membership | null, position: StreamPosition): void {
     const { live } = this;
+    if (live.membershipOf(userId) !== membership) {
+      const moved = this.#moved.get(position);
+      if (moved === undefined) this.#moved.set(position, [userId]);
+      else moved.push(userId);
+    }
     if (live.isLocal(userId)) {
       live.setMember(userId, membership);
       return;
@@ -404,9 +411,10 @@ export class RoomWork {
     for (const position of this.#positions) {
       const event = placed.get(position);
       const about = this.#membershipChanges.get(position) ?? null;
-      if (event === undefined && about === null) this.#deps.stream.release(position);
+      const moved = this.#moved.get(position);
+      if (event === undefined && about === null && moved === undefined) this.#deps.stream.release(position);
       else {
-        const users = event === undefined ? [about!] : usersOf(event);
+        const users = event === undefined ? (about === null ? [] : [about]) : usersOf(event);
         const { roomNo } = live;
         const changesState = this.#changesState;
         const goesOut = this.#outgoing.has(position);
@@ -420,6 +428,7 @@ export class RoomWork {
           changesState,
           goesOut,
           changesServers,
+          ...(moved === undefined ? {} : { moved }),
         });
       }
     }

@@ -3,7 +3,9 @@ import { invalidParam, notFound } from '../core/errors.ts';
 import type { UserId } from '../core/ids.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
+import { deleteSignaturesOn } from '../storage/cross-signing.ts';
 import type { Database } from '../storage/database.ts';
+import { deleteKeysOfDevices, listDeviceKeys } from '../storage/device-keys.ts';
 import {
   type DeviceRow,
   deleteDevices,
@@ -18,12 +20,18 @@ import { deleteShortTokensOfUser } from '../storage/short-tokens.ts';
 import type { Statement } from '../storage/sql.ts';
 import { deleteToDeviceOf } from '../storage/to-device.ts';
 import type { AccessTokens } from './access-tokens.ts';
+import type { DeviceLists } from './device-lists.ts';
+import { keysOfUsers } from './published-device-keys.ts';
+import { DELETED_DEVICE, toldDevice } from './told-device.ts';
 
 export type DevicesDeps = {
   readonly db: Database;
   readonly clock: Clock;
   readonly random: Random;
   readonly accessTokens: AccessTokens;
+  readonly deviceLists: DeviceLists;
+  /** Whether other servers learn what devices are called. */
+  readonly tellsNames: boolean;
 };
 
 /** What a client asks for when it logs in. */
@@ -74,7 +82,17 @@ export class Devices {
   async rename(userId: UserId, deviceId: string, displayName: string): Promise<void> {
     await this.get(userId, deviceId);
     checkLength(displayName, 'name');
-    await this.#deps.db.commit([renameDevice(userId, deviceId, displayName)]);
+    const { db, deviceLists, tellsNames } = this.#deps;
+    const rename = renameDevice(userId, deviceId, displayName);
+    await deviceLists.exclusively(userId, async () => {
+      const device = (await keysOfUsers(db, [userId], null)).get(userId)?.devices.get(deviceId);
+      // Nobody else knows of a device without keys.
+      if (device === undefined) await db.commit([rename]);
+      else {
+        const content = toldDevice(device.keys, tellsNames ? displayName : null);
+        await deviceLists.commit(userId, { devices: [{ deviceId, content }], statements: () => [rename] });
+      }
+    });
   }
 
   /**
@@ -111,8 +129,7 @@ export class Devices {
 
   /** Logs devices out and forgets them; those that are not there count as done. */
   async delete(userId: UserId, deviceIds: readonly string[]): Promise<void> {
-    await this.#deps.db.commit([deleteTokensOfDevices(userId, deviceIds), ...endOf(userId, deviceIds)]);
-    this.#deps.accessTokens.forget(userId);
+    await this.#end(userId, deviceIds, [deleteTokensOfDevices(userId, deviceIds)]);
   }
 
   /**
@@ -122,12 +139,25 @@ export class Devices {
   async deleteAll(userId: UserId, except: { deviceId: string | null; tokenId: number } | null = null): Promise<void> {
     const devices = await this.list(userId);
     const deviceIds = devices.map((device) => device.deviceId).filter((deviceId) => deviceId !== except?.deviceId);
-    await this.#deps.db.commit([
+    await this.#end(userId, deviceIds, [
       deleteTokensOfUser(userId, except?.tokenId ?? null),
-      ...endOf(userId, deviceIds),
       deleteShortTokensOfUser(userId),
     ]);
-    this.#deps.accessTokens.forget(userId);
+  }
+
+  /** Forgets devices and what is theirs, and tells those who encrypted for them. */
+  async #end(userId: UserId, deviceIds: readonly string[], besides: readonly Statement[]): Promise<void> {
+    const { db, deviceLists, accessTokens } = this.#deps;
+    await deviceLists.exclusively(userId, async () => {
+      const withKeys = new Set((await listDeviceKeys(db, [userId])).map(({ deviceId }) => deviceId));
+      const statements = [...besides, ...endOf(userId, deviceIds)];
+      const devices = [...new Set(deviceIds)]
+        .filter((deviceId) => withKeys.has(deviceId))
+        .map((deviceId) => ({ deviceId, content: DELETED_DEVICE }));
+      if (devices.length === 0) await db.commit(statements);
+      else await deviceLists.commit(userId, { devices, statements: () => statements });
+    });
+    accessTokens.forget(userId);
   }
 
   #newId(): string {
@@ -138,7 +168,12 @@ export class Devices {
 
 /** Forgets devices and what is theirs. */
 function endOf(userId: UserId, deviceIds: readonly string[]): Statement[] {
-  return [deleteDevices(userId, deviceIds), deleteToDeviceOf(userId, deviceIds)];
+  return [
+    deleteDevices(userId, deviceIds),
+    deleteToDeviceOf(userId, deviceIds),
+    ...deleteKeysOfDevices(userId, deviceIds),
+    deleteSignaturesOn(userId, deviceIds),
+  ];
 }
 
 function checkLength(text: string, what: string): void {

@@ -18,6 +18,8 @@ import { SCHEMA_12 } from './schema-12.ts';
 import { SCHEMA_13 } from './schema-13.ts';
 import { SCHEMA_15 } from './schema-15.ts';
 import { SCHEMA_17 } from './schema-17.ts';
+import { SCHEMA_18 } from './schema-18.ts';
+import { SCHEMA_19 } from './schema-19.ts';
 import { SCHEMA_24 } from './schema-24.ts';
 import { sql } from './sql.ts';
 
@@ -49,6 +51,8 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 13, compatibleFrom: 1, title: 'what other servers are told', script: SCHEMA_13 },
   { version: 15, compatibleFrom: 1, title: 'redacted events', script: SCHEMA_15 },
   { version: 17, compatibleFrom: 1, title: 'messages to devices', script: SCHEMA_17 },
+  { version: 18, compatibleFrom: 1, title: 'keys of devices', script: SCHEMA_18 },
+  { version: 19, compatibleFrom: 1, title: 'cross-signing', script: SCHEMA_19 },
   { version: 24, compatibleFrom: 1, title: 'key backups', script: SCHEMA_24 },
 ];
 

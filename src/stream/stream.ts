@@ -35,8 +35,14 @@ export type Change = {
   readonly changesState?: boolean;
   /** Of events: whether other servers are to be told. */
   readonly goesOut?: boolean;
+  /** Of events: whose membership of the room is another one since. */
+  readonly moved?: readonly UserId[];
   /** Of events: whether other servers are in the room since, or no longer. */
   readonly changesServers?: boolean;
+  /** Of device lists: the rooms whose members learn of it; nobody but `users` where it is left out. */
+  readonly seenIn?: readonly number[];
+  /** Which others who wait should wake up; asked of each of them, at once. */
+  readonly wakes?: (userId: UserId) => boolean;
   /** Servers that EDUs were put down for (`outgoing_edus`). */
   readonly edusTo?: readonly ServerName[];
   /** Whole groups that should wake up besides: all who are in some rooms are never put into one set. */
@@ -173,6 +179,8 @@ export class Stream {
       for (const listener of this.#listeners) listener(change);
       this.#wake(change.users);
       for (const group of change.alsoIn ?? []) this.#wake(group);
+      const { wakes } = change;
+      if (wakes !== undefined) this.#wake([...this.#waiters.keys()].filter(wakes));
     }
   }
 

@@ -19,12 +19,15 @@ import { formatSyncPlace } from '../rooms/sync-token.ts';
 import { type AccountDataRow, findPushRules, listAccountData } from '../storage/account-data.ts';
 import type { Database } from '../storage/database.ts';
 import { listReceipts } from '../storage/receipts.ts';
-import { listMembershipChanges, type MembershipRow } from '../storage/room-state.ts';
+import type { MembershipRow } from '../storage/room-state.ts';
 import type { ChangeIndex } from '../stream/change-index.ts';
+import type { KeyCounts } from '../stream/key-counts.ts';
 import type { PresenceTracker } from '../stream/presence-tracker.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 import type { ToDeviceInbox } from '../stream/to-device-inbox.ts';
 import type { Typing } from '../stream/typing.ts';
+import type { DeviceListView } from './device-list-view.ts';
+import { membershipsBefore } from './memberships-before.ts';
 import type { PresenceViews } from './presence-view.ts';
 import { receiptContent } from './receipt-content.ts';
 import type { RoomAsk, StateAfterName } from './room-ask.ts';
@@ -67,6 +70,8 @@ export type SyncDeps = {
   readonly presence: PresenceTracker;
   readonly presenceViews: PresenceViews;
   readonly inbox: ToDeviceInbox;
+  readonly keyCounts: KeyCounts;
+  readonly deviceLists: DeviceListView;
 };
 
 /** The longest that a client may wait. */
@@ -111,7 +116,7 @@ export class Sync {
       const leftMs = endMs - clock.now();
       if (body !== '' || since === null || leftMs <= 0 || ask.wantsFullState || ask.signal.aborted) {
         const place = formatSyncPlace({ position: upTo, toDevice: messages.upTo });
-        return new JsonText(`{"next_batch":"${place}"${body}}`);
+        return new JsonText(`{"next_batch":"${place}"${body}${await this.#keyCounts(ask)}}`);
       }
       // Between the look and the wait nothing else runs, so that no change slips through.
       if (stream.current !== upTo) continue;
@@ -123,6 +128,18 @@ export class Sync {
   #acknowledge({ reader, deviceId }: SyncAsk, toDeviceSince: StreamPosition): void {
     if (deviceId === null) return;
     this.#deps.inbox.acknowledge({ userId: reader.userId, deviceId }, toDeviceSince);
+  }
+
+  /** How many keys the device has left, with a comma before it: told each time, and news to nobody. */
+  async #keyCounts({ reader, deviceId }: SyncAsk): Promise<string> {
+    if (deviceId === null) return '';
+    const { keyCounts } = this.#deps;
+    const device = { userId: reader.userId, deviceId };
+    for (;;) {
+      const text = keyCounts.atHand(device);
+      if (text !== undefined) return text;
+      await keyCounts.load(device);
+    }
   }
 
   /** Messages to the device with a comma before them, and up to where these are all; '' where none came. */
@@ -186,6 +203,11 @@ export class Sync {
       newRooms,
     });
     if (presence !== '') parts.push(`"presence":{"events":[${presence}]}`);
+    if (ask.since !== null) {
+      const lists = await this.#deps.deviceLists.changes({ userId, since: ask.since, upTo, rooms, before });
+      const isNews = lists.changed.length + lists.left.length > 0;
+      if (isNews) parts.push(`"device_lists":${JSON.stringify(lists)}`);
+    }
     const roomParts = (['join', 'invite', 'knock', 'leave'] as const)
       .filter((section) => sections[section].length > 0)
       .map((section) => `"${section}":{${sections[section].join(',')}}`);
@@ -206,12 +228,7 @@ export class Sync {
     }
     const { userId } = ask.reader;
     if (!this.#deps.changes.mayHaveChanged('event', userId, ask.since)) return before;
-    const changed = await listMembershipChanges(this.#deps.db, userId, ask.since, upTo);
-    if (changed.length === 0) return before;
-    const earlier = await listMembershipChanges(this.#deps.db, userId, 0, ask.since);
-    const atSince = new Map(earlier.map((row) => [row.roomNo, row.membership]));
-    for (const { roomNo } of changed) before.set(roomNo, atSince.get(roomNo) ?? null);
-    return before;
+    return membershipsBefore(this.#deps.db, userId, ask.since, upTo);
   }
 
   /** False where nothing can have happened in a room: answered from memory. */

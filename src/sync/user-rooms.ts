@@ -36,6 +36,28 @@ export class UserRoomsCache {
     return this.#cache.get(userId);
   }
 
+  /** The user's rooms, from memory or read. */
+  async get(userId: UserId): Promise<UserRooms> {
+    for (;;) {
+      const rooms = this.atHand(userId);
+      if (rooms !== undefined) return rooms;
+      await this.load(userId);
+    }
+  }
+
+  /** False where memory knows that a user is in none of some rooms. */
+  mayBeIn(userId: UserId, roomNos: ReadonlySet<number>): boolean {
+    const rooms = this.atHand(userId);
+    if (rooms === undefined) return true;
+    if (rooms.size <= roomNos.size) {
+      for (const { roomNo, membership } of rooms.values())
+        if (membership === 'join' && roomNos.has(roomNo)) return true;
+      return false;
+    }
+    for (const roomNo of roomNos) if (rooms.get(roomNo)?.membership === 'join') return true;
+    return false;
+  }
+
   /** Reads the user's rooms, so that they are at hand, unless they change again meanwhile. */
   load(userId: UserId): Promise<void> {
     const running = this.#loading.get(userId);

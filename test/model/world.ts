@@ -13,9 +13,12 @@ import { PushRules } from '../../src/services/push-rules.ts';
 import { Receipts } from '../../src/services/receipts.ts';
 import type { Database } from '../../src/storage/database.ts';
 import { ChangeIndex } from '../../src/stream/change-index.ts';
+import { DeviceListLog } from '../../src/stream/device-list-log.ts';
+import { KeyCounts } from '../../src/stream/key-counts.ts';
 import { PresenceTracker } from '../../src/stream/presence-tracker.ts';
 import { ToDeviceInbox } from '../../src/stream/to-device-inbox.ts';
 import { Typing } from '../../src/stream/typing.ts';
+import { DeviceListView } from '../../src/sync/device-list-view.ts';
 import { PresenceViews } from '../../src/sync/presence-view.ts';
 import { RoomViews } from '../../src/sync/room-view.ts';
 import { Sync } from '../../src/sync/sync.ts';
@@ -95,6 +98,8 @@ export async function startWorld(db: Database, clock: HandClock, seed: number): 
     presence,
     presenceViews: new PresenceViews({ tracker: presence, clock }, { includesOffline: false }),
     inbox: new ToDeviceInbox({ db, stream, log: silentLog }),
+    keyCounts: new KeyCounts({ db }),
+    deviceLists: new DeviceListView({ db, log: new DeviceListLog(stream) }),
   });
   const pushRules = new PushRules({ db, stream, options: PUSH_RULES });
   const filters = [false, true].map((isApart) =>

@@ -6,6 +6,7 @@ import { adminAccountEndpoints } from './admin.ts';
 import { banningEndpoints } from './banning.ts';
 import { capabilitiesEndpoints } from './capabilities.ts';
 import { createRoomEndpoints } from './create-room.ts';
+import { crossSigningEndpoints } from './cross-signing.ts';
 import { deviceManagementEndpoints } from './device-management.ts';
 import { directoryEndpoints } from './directory.ts';
 import { eventContextEndpoints } from './event-context.ts';
@@ -15,6 +16,7 @@ import { filterEndpoints } from './filter.ts';
 import { invitingEndpoints } from './inviting.ts';
 import { joiningEndpoints } from './joining.ts';
 import { keyBackupEndpoints } from './key-backup.ts';
+import { keysEndpoints } from './keys.ts';
 import { kickingEndpoints } from './kicking.ts';
 import { knockingEndpoints } from './knocking.ts';
 import { leavingEndpoints } from './leaving.ts';
@@ -67,6 +69,7 @@ const modules = [
   banningEndpoints,
   capabilitiesEndpoints,
   createRoomEndpoints,
+  crossSigningEndpoints,
   deviceManagementEndpoints,
   directoryEndpoints,
   eventContextEndpoints,
@@ -76,6 +79,7 @@ const modules = [
   invitingEndpoints,
   joiningEndpoints,
   keyBackupEndpoints,
+  keysEndpoints,
   kickingEndpoints,
   knockingEndpoints,
   leavingEndpoints,

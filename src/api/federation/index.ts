@@ -20,6 +20,7 @@ import { spaceHierarchyEndpoints } from './space-hierarchy.ts';
 import { thirdPartyInviteEndpoints } from './third-party-invite.ts';
 import { transactionEndpoints } from './transactions.ts';
 import { userDevicesEndpoints } from './user-devices.ts';
+import { userKeysEndpoints } from './user-keys.ts';
 import { versionEndpoints } from './version.ts';
 
 const modules = [
@@ -41,6 +42,7 @@ const modules = [
   roomComplexityEndpoints,
   spaceHierarchyEndpoints,
   userDevicesEndpoints,
+  userKeysEndpoints,
   thirdPartyInviteEndpoints,
   transactionEndpoints,
   versionEndpoints,

@@ -6,9 +6,15 @@ import type { ResidentDevices } from '../../services/resident-devices.ts';
 
 export const userDevicesEndpoints = ({ residentDevices }: { residentDevices: ResidentDevices }): Endpoint[] => [
   answering(FEDERATION.getUserDevices, {
-    handler({ params }) {
-      const { userId, streamId, devices } = residentDevices.of(params.userId);
-      return { user_id: userId, stream_id: streamId, devices };
+    async handler({ params }) {
+      const told = await residentDevices.of(params.userId);
+      return {
+        user_id: told.userId,
+        stream_id: told.streamId,
+        devices: told.devices,
+        ...(told.masterKey === null ? {} : { master_key: told.masterKey }),
+        ...(told.selfSigningKey === null ? {} : { self_signing_key: told.selfSigningKey }),
+      };
     },
   }),
 ];
