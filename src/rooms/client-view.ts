@@ -253,19 +253,14 @@ export class ClientViews {
     }
     if (snapshotNos.size === 0) return memberships;
     const keyNo = live.keyNos.get(stateKeyTuple('m.room.member', userId));
-    const memberNos = new Map<number, number>();
-    for (const snapshotNo of snapshotNos) {
-      memberships.set(snapshotNo, 'leave');
-      // Nearly always a walk in memory: a snapshot's nodes are cached, and neighbors share them.
-      const eventNo = keyNo === undefined ? null : await this.#deps.snapshots.get(live.roomNo, snapshotNo, keyNo);
-      if (eventNo !== null) memberNos.set(snapshotNo, eventNo);
-    }
-    if (memberNos.size === 0) return memberships;
-    const members = await this.#deps.events.list([...new Set(memberNos.values())]);
+    const asked = [...snapshotNos];
+    // Nearly always a walk in memory: a snapshot's nodes are cached, and neighbors share them.
+    const memberNos = keyNo === undefined ? [] : await this.#deps.snapshots.getInEach(live.roomNo, asked, keyNo);
+    const members = await this.#deps.events.list([...new Set(memberNos.filter((eventNo) => eventNo > 0))]);
     const byNo = new Map(members.map((event) => [event.eventNo, event.pdu.content['membership']]));
-    for (const [snapshotNo, eventNo] of memberNos) {
-      const membership = byNo.get(eventNo);
-      if (typeof membership === 'string') memberships.set(snapshotNo, membership);
+    for (const [index, snapshotNo] of asked.entries()) {
+      const membership = byNo.get(memberNos[index] ?? 0);
+      memberships.set(snapshotNo, typeof membership === 'string' ? membership : 'leave');
     }
     return memberships;
   }

@@ -38,6 +38,9 @@ const SCAN_MAX = 1000;
 /** How many changes of one membership are looked at for a join: bans and unbans can follow each other for ever. */
 const MEMBER_STEPS_MAX = 100;
 
+/** What most events change of what decides who sees them. */
+const UNCHANGED: { visibility?: HistoryVisibility; membership?: Membership | null } = {};
+
 export type RoomReaderDeps = {
   readonly db: Database;
   readonly rooms: Rooms;
@@ -87,7 +90,11 @@ export class RoomReader {
   ): Promise<StoredEvent | null> {
     const keyNo = live.keyNos.get(stateKeyTuple(type, stateKey));
     if (keyNo === undefined || event.row.snapshotNo === null) return null;
-    const eventNo = await this.#deps.snapshots.get(live.roomNo, event.row.snapshotNo, keyNo);
+    const { snapshotNo } = event.row;
+    const eventNo =
+      snapshotNo === live.snapshotNo
+        ? live.currentNo(type, stateKey)
+        : await this.#deps.snapshots.get(live.roomNo, snapshotNo, keyNo);
     return eventNo === null ? null : this.#deps.events.get(eventNo);
   }
 
@@ -163,7 +170,7 @@ export class RoomReader {
         after = await this.#factsAfter(live, event, userId);
         facts.set(snapshotNo, after);
       }
-      const before = await this.#beforeOf(event, userId);
+      const before = event.isState ? await this.#beforeOf(event, userId) : UNCHANGED;
       if (
         isEventVisible({
           visibilityAfter: after.visibility,

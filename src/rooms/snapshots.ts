@@ -54,7 +54,12 @@ export class Snapshots {
     return this.#trees(roomNo).getMany(snapshotNo, keyNos);
   }
 
-  /** The same for snapshots of many rooms at once: what must be read of all of them is read together, level by level. */
+  /** The event number of one state key in each of some snapshots, in their order; 0 for a snapshot that lacks it. */
+  getInEach(roomNo: number, snapshotNos: readonly number[], keyNo: number): Promise<number[]> {
+    return this.#trees(roomNo).getInEach(snapshotNos, keyNo);
+  }
+
+  /** `getMany` for snapshots of many rooms at once: what must be read of all of them is read together, level by level. */
   getAcross(
     asks: readonly { readonly roomNo: number; readonly snapshotNo: number; readonly keyNos: readonly number[] }[],
   ): Promise<number[][]> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decodePack, type NodePack, StateTrees } from './state-tree.ts';
+import { decodePack, type NodePack, type StateChange, StateTrees } from './state-tree.ts';
 
 /** Trees over a store in memory that has to decode whatever it is asked for. */
 function storedTrees(): { trees: StateTrees; stored: Map<number, Uint8Array>; loads: () => number } {
@@ -116,5 +116,32 @@ test('some keys of a snapshot are read together, each height of the tree in one 
   const found = await fresh.getMany(300, [0, 299, 7, 5000, 150]);
 
   assert.deepEqual(found, [1000, 1299, 1007, 0, 1150]);
+  assert.ok(loads <= 10, `${loads} loads`);
+});
+
+test('one key is read in many snapshots at once, and what they share is walked once', async () => {
+  const { trees, stored } = storedTrees();
+  for (let member = 0; member < 300; member++) {
+    const renamed: StateChange[] = member % 100 === 99 ? [[7, 5000 + member]] : [];
+    const changes: StateChange[] = [[member, 1000 + member], ...renamed];
+    stored.set(member + 1, (await trees.change(member || null, member + 1, changes)).nodes);
+  }
+  let loads = 0;
+  const cold = new Map<number, NodePack>();
+  const fresh = new StateTrees(
+    (snapshotNo) => cold.get(snapshotNo),
+    async (snapshotNos) => {
+      loads++;
+      for (const snapshotNo of snapshotNos) cold.set(snapshotNo, decodePack(snapshotNo, stored.get(snapshotNo)!));
+    },
+  );
+  const snapshotNos = Array.from({ length: 300 }, (_, index) => 300 - index);
+
+  const found = await fresh.getInEach(snapshotNos, 7);
+
+  const each: number[] = [];
+  for (const snapshotNo of snapshotNos) each.push((await trees.get(snapshotNo, 7)) ?? 0);
+  assert.deepEqual(found, each);
+  assert.deepEqual([found[0], found[150], found.at(-1)], [5299, 5099, 0]);
   assert.ok(loads <= 10, `${loads} loads`);
 });

@@ -160,6 +160,58 @@ export class StateTrees {
     return at;
   }
 
+  /**
+   * The event number of one key in some snapshots, in their order; 0 for a snapshot that lacks it. Costs what differs on the
+   * way to the key: what two snapshots share is walked once.
+   */
+  async getInEach(snapshotNos: readonly number[], keyNo: number): Promise<number[]> {
+    const found: number[] = [];
+    // What lies below a node where the key leads through it. A node has its place in every tree that shares it.
+    const below = new Map<NodeRef, number>([[0, 0]]);
+    let open = snapshotNos.map((_, index) => index);
+    while (open.length > 0) {
+      const missing = new Set<number>();
+      const stillOpen: number[] = [];
+      for (const [count, index] of open.entries()) {
+        if (count > 0 && count % PAIRS_AT_ONCE === 0) await nextTurn();
+        const eventNo = this.#leafBelow(snapshotNos[index]!, keyNo, below, missing);
+        if (eventNo === undefined) stillOpen.push(index);
+        else found[index] = eventNo;
+      }
+      if (missing.size > 0) await this.#load([...missing]);
+      open = stillOpen;
+    }
+    return found;
+  }
+
+  /** The leaf of a key, or undefined where a pack must be loaded first, which is added to `missing`. */
+  #leafBelow(snapshotNo: number, keyNo: number, below: Map<NodeRef, number>, missing: Set<number>): number | undefined {
+    const root = this.#atHand(snapshotNo);
+    if (root === undefined) {
+      missing.add(snapshotNo);
+      return undefined;
+    }
+    if (keyNo >= 2 ** root.height) return 0;
+    const path: NodeRef[] = [];
+    let at = refOf(snapshotNo, root.left.length - 1);
+    let leaf: number | undefined;
+    for (let level = root.height; level > 0; level--) {
+      leaf = below.get(at);
+      if (leaf !== undefined) break;
+      const pack = this.#atHand(snapshotOf(at));
+      if (pack === undefined) {
+        missing.add(snapshotOf(at));
+        return undefined;
+      }
+      path.push(at);
+      const isRight = Math.floor(keyNo / 2 ** (level - 1)) % 2 === 1;
+      at = (isRight ? pack.right : pack.left)[indexOf(at)]!;
+    }
+    leaf ??= at;
+    for (const node of path) below.set(node, leaf);
+    return leaf;
+  }
+
   /** Every key of a snapshot with its event number. */
   async entries(snapshotNo: number): Promise<Map<number, number>> {
     const entries = new Map<number, number>();
