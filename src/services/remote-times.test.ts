@@ -62,6 +62,7 @@ forEachDatabase((database) => {
 
     const around = await context(bob, room, eventId, 6);
     const before = await messages(bob, room, { dir: 'b', from: around.start, limit: 100 });
+    const after = await messages(bob, room, { dir: 'f', from: around.end, limit: 3 });
     const whole = await messages(bob, room, { dir: 'b', limit: 100 });
 
     assert.equal(around.event.event_id, eventId);
@@ -69,6 +70,11 @@ forEachDatabase((database) => {
       around.events_before.map((event: { content: { body: string } }) => event.content.body),
       ['9', '8', '7'],
     );
+    assert.deepEqual(
+      around.events_after.map((event: { content: { body: string } }) => event.content.body),
+      ['11', '12', '13'],
+    );
+    assert.deepEqual(bodies(after), ['14', '15', '16']);
     assert.deepEqual(bodies(before), ['6', '5', '4', '3', '2', '1']);
     assert.deepEqual(
       bodies(whole),

@@ -86,9 +86,15 @@ export class RoomHistory {
   /** A page; where it reaches back to what we lack, with what other servers tell of that before somebody tires. */
   async #page(access: Access, userId: UserId, ask: PageAsk): Promise<TimelinePage> {
     const page = await this.#pageAtHand(access, userId, ask);
-    if (ask.direction === 'f' || ask.limit === 0) return page;
+    if (ask.limit === 0) return page;
     const { live } = access;
     const { backfill } = this.#deps;
+    if (ask.direction === 'f') {
+      // Other servers tell only what comes before an event: a hole fills from its end, and a long one is passed over.
+      const upTo = page.events.at(-1)?.position ?? page.next ?? ask.to ?? HISTORY_END;
+      const isFuller = await backfill.fill(live, { upTo, downTo: ask.from + 1 });
+      return isFuller ? this.#pageAtHand(access, userId, ask) : page;
+    }
     // A page that begins right below an event lacks what is missing before that event.
     const span = { upTo: ask.from + 1, downTo: ask.to ?? HISTORY_START };
     // What lacks before the last event of a full page is the next page's.
