@@ -20,6 +20,10 @@ async function waitingSync(user: TestUser, since: string): Promise<{ reply: Prom
   return { reply };
 }
 
+/** What every answer has, news or not. */
+const ALWAYS = ['next_batch', 'device_one_time_keys_count', 'device_unused_fallback_key_types'];
+const newsIn = (sync: object): string[] => Object.keys(sync).filter((key) => !ALWAYS.includes(key));
+
 forEachDatabase((database) => {
   test('a first sync tells everything of a room, and the next one nothing', async (t) => {
     const server = await testServer(t, { database });
@@ -39,7 +43,7 @@ forEachDatabase((database) => {
     assert.equal(joined.summary['m.joined_member_count'], 1);
     assert.deepEqual(joined.unread_notifications, { notification_count: 0, highlight_count: 0 });
     assert.deepEqual(typesOf(first.account_data.events), ['m.push_rules']);
-    assert.deepEqual(Object.keys(await alice.sync(first.next_batch)), ['next_batch']);
+    assert.deepEqual(newsIn(await alice.sync(first.next_batch)), []);
   });
 
   test('what happens since a token is told once, in order', async (t) => {
@@ -125,7 +129,7 @@ forEachDatabase((database) => {
     clock.advance(1000);
     const reply = await waiting.reply;
 
-    assert.deepEqual(Object.keys(reply), ['next_batch']);
+    assert.deepEqual(newsIn(reply), []);
     const room = await alice.createRoom({ invite: [bob.userId] });
     assert.deepEqual(Object.keys((await bob.sync(reply.next_batch)).rooms.invite), [room.id]);
   });
@@ -203,7 +207,7 @@ forEachDatabase((database) => {
     assert.deepEqual(idsOf(timeline.events), [before, after]);
     assert.equal(timeline.limited, false);
     assert.equal(unread.notification_count, 2);
-    assert.deepEqual(Object.keys(await bob.sync(next.next_batch)), ['next_batch']);
+    assert.deepEqual(newsIn(await bob.sync(next.next_batch)), []);
     const late = await bob.sync('s999999999');
     assert.equal(late.next_batch, next.next_batch);
     assert.equal((await bob.get('/v3/sync', { since: 'x' })).body.errcode, 'M_INVALID_PARAM');
