@@ -92,7 +92,7 @@ export class InboundEdus {
     const live = await this.#roomOf(origin, content['room_id']);
     const { typing: isTyping } = content;
     if (live === null || userId === null || typeof isTyping !== 'boolean') return false;
-    if (serverNameOf(userId) !== origin || live.membershipOf(userId) !== 'join') return false;
+    if (serverNameOf(userId) !== origin || !live.mayBeJoined(userId)) return false;
     this.#deps.typing.set(live.roomNo, userId, isTyping ? TYPING_MS : 0, live.joinedLocal);
     return true;
   }

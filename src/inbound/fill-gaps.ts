@@ -131,9 +131,8 @@ export class FillGaps {
   /** Whom to ask: who sent the event, whose user said it, and those with the most users in the room. */
   #serversFor(live: LiveRoom, origin: ServerName, wanted: readonly Pdu[]): ServerName[] {
     const senders = wanted.map(({ sender }) => serverNameOf(sender)).filter((server) => server !== null);
-    const largest = [...live.joinedByServer].sort(([, left], [, right]) => right - left).map(([server]) => server);
-    const further = [...new Set([...senders, ...largest])].filter(
-      (server) => server !== origin && live.joinedByServer.has(server) && !this.#isOurs(live, server),
+    const further = [...new Set([...senders, ...live.likeliestServers])].filter(
+      (server) => server !== origin && live.hasServer(server) && !this.#isOurs(live, server),
     );
     return [origin, ...further.slice(0, FURTHER_SERVERS)];
   }

@@ -79,7 +79,7 @@ export class RoomInbox {
       }
       return;
     }
-    const isOutsider = !live.joinedByServer.has(origin);
+    const isOutsider = !live.hasServer(origin);
     if (isOutsider && !bounds.hearsOutsider(origin)) {
       const reason = 'Your server is not in the room, and too many events of it were turned down.';
       for (const [index, wire] of wires.entries()) refuse(index, idOf(live, wire), reason);

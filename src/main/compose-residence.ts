@@ -4,6 +4,7 @@ import type { SigningKey } from '../core/signing.ts';
 import type { RateLimiter } from '../http/limits.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
+import type { Metrics } from '../kit/metrics.ts';
 import type { Random } from '../kit/random.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import { PrejoinState } from '../rooms/prejoin-state.ts';
@@ -15,6 +16,7 @@ import type { ServerVisibility } from '../rooms/server-visibility.ts';
 import type { Accounts } from '../services/accounts.ts';
 import type { DeviceLists } from '../services/device-lists.ts';
 import type { Membership } from '../services/membership.ts';
+import { PartialJoins } from '../services/partial-joins.ts';
 import type { PolicyServers } from '../services/policy-servers.ts';
 import { ReceivedInvites } from '../services/received-invites.ts';
 import { RemoteInvites } from '../services/remote-invites.ts';
@@ -45,10 +47,13 @@ export type MembershipWithOthersDeps = {
   readonly policies: PolicyServers;
   readonly reader: RoomReader;
   readonly events: EventStore;
+  readonly graph: RoomGraph;
+  readonly metrics: Metrics | null;
 };
 
 /** What the membership of our users needs of other servers, and what they are told of our rooms before they join. */
 export type MembershipWithOthers = {
+  readonly partialJoins: PartialJoins;
   readonly elsewhere: RemoteMembership;
   readonly restrictedJoins: RestrictedJoins;
   readonly prejoinState: PrejoinState;
@@ -60,7 +65,20 @@ export function composeMembershipWithOthers(deps: MembershipWithOthersDeps): Mem
   const { config, db, federation, log, rooms, reader, events } = deps;
   const { client: remote, keyring: keys, eventChecks: checks } = federation;
   const prejoinState = new PrejoinState({ events, config: config.rooms });
+  const partialJoins = new PartialJoins({ ...deps, remote, checks, log: log.child('services.partial-joins') });
+  deps.metrics?.measuredBy(
+    {
+      name: 'myelin_partial_rooms',
+      help: 'Rooms that were joined before their members came, by whether these are fetched now or wait for another try.',
+      label: 'state',
+    },
+    () => partialJoins.counts(),
+  );
+  partialJoins.start().catch((error: unknown) => {
+    log.error('The rooms that were joined before their members came could not be read.', { error });
+  });
   return {
+    partialJoins,
     elsewhere: new RemoteMembership({
       ...deps,
       remote,
@@ -68,6 +86,7 @@ export function composeMembershipWithOthers(deps: MembershipWithOthersDeps): Mem
       serverName: config.server.serverName,
       signingKey: deps.signingKeys[0],
       config: config.rooms,
+      partialJoins,
       log: log.child('services.remote-membership'),
     }),
     restrictedJoins: new RestrictedJoins({ db, reader }),
@@ -132,7 +151,7 @@ export function composeResidence(deps: ResidenceDeps): Residence {
     residentJoins: new ResidentJoins({ handshakes: residentHandshakes, graph, events }),
     residentRooms,
     residentSpaces: new ResidentSpaces({ db, facts: deps.facts }),
-    residentState: new ResidentState({ residentRooms, graph }),
+    residentState: new ResidentState({ residentRooms, rooms, graph }),
     receivedInvites: new ReceivedInvites({ ...shared, refusesAll: config.rooms.blockNonAdminInvites }),
     thirdPartyInvites: new ThirdPartyInvites({ ...shared, remote, log: log.child('services.third-party-invites') }),
   };

@@ -272,7 +272,9 @@ export function compose(deps: ComposeDeps): Composed {
     remote: federation.client,
     config: config.rooms,
   });
-  const withOthers = composeMembershipWithOthers({ ...deps, rooms, reader, events, policies });
+  const graph = new RoomGraph({ db, events, snapshots });
+  const engine = { rooms, reader, events, graph };
+  const { partialJoins, ...withOthers } = composeMembershipWithOthers({ ...deps, ...engine, policies });
   const membership = new Membership({
     db,
     rooms,
@@ -323,7 +325,6 @@ export function compose(deps: ComposeDeps): Composed {
   });
   const relationChecks = new RelationChecks({ db, events });
   const roomEvents = new RoomEvents({ rooms, reader, membership, aliases, redactions, relationChecks });
-  const graph = new RoomGraph({ db, events, snapshots });
   const fetching = composeFetching({ federation, rooms, events, graph, serverName, clock, log });
   const { backfill, remoteTimes } = fetching;
   const roomHistory = new RoomHistory({ db, rooms, reader, events, snapshots, views, stream, backfill });
@@ -585,7 +586,7 @@ export function compose(deps: ComposeDeps): Composed {
     },
     async stop(): Promise<void> {
       await stopTimedJobs();
-      await fetching.stop();
+      await Promise.all([fetching.stop(), partialJoins.stop()]);
       await Promise.all([inbound.stop(), stopEdus()]);
       await Promise.all([searchIndex?.stop(), userDirectoryIndex?.stop(), federationSender.stop()]);
       await Promise.all([lastSeen.flush(), encryption.stop()]);

@@ -15,6 +15,7 @@ import { topologicalSteps } from '../core/topological-order.ts';
 import { reject, type Verdict } from '../core/verdict.ts';
 import { nextTurn } from '../kit/next-turn.ts';
 import { type AppendDeps, placeEvent } from './append.ts';
+import type { PartialState } from './live-room.ts';
 import type { RoomWork } from './room-work.ts';
 import type { StateChange } from './state-tree.ts';
 import { StoredEvent } from './stored-event.ts';
@@ -29,6 +30,8 @@ export type Adoption = {
   readonly authChain: readonly Pdu[];
   /** Our user's join, as the other server signed it. */
   readonly join: Pdu;
+  /** Set where the state was told without its members: by whom, and which servers are said to be in the room. */
+  readonly partial?: PartialState;
 };
 
 /** How many events are dealt with before others get their turn: some milliseconds of work. */
@@ -50,6 +53,9 @@ export async function adoptRoom(deps: AppendDeps, work: RoomWork, adoption: Adop
     if (pdu.roomId === live.roomId && pdu.stateKey !== null && pdu.eventId !== join.eventId) told.set(pdu.eventId, pdu);
   }
   const taken = await takeIn(work, [...told.values()]);
+  for (const [eventId, event] of await work.find(join.authEvents.filter((id) => !taken.has(id)))) {
+    if (event.row.roomNo === live.roomNo && !event.isOutOfBand) taken.set(eventId, event);
+  }
   const verdict = judge(live.rules, join, taken);
   if (!verdict.allowed) throw forbidden(`The join does not stand on its own: ${verdict.reason}.`);
 
@@ -70,6 +76,8 @@ export async function adoptRoom(deps: AppendDeps, work: RoomWork, adoption: Adop
   // What we saw of the room before we left is history; it may have gone on without us from anywhere.
   work.clearExtremities();
   await work.leaveRoomInLog();
+  const isPartial = adoption.partial !== undefined;
+  if (isPartial) work.keepLocalMembers();
   const event = await placeEvent(deps, work, join, {
     position: work.issue(),
     text: JSON.stringify(join.json),
@@ -80,12 +88,16 @@ export async function adoptRoom(deps: AppendDeps, work: RoomWork, adoption: Adop
     reason: null,
     missingPrevEvents: join.prevEvents.filter((eventId) => (parents.get(eventId)?.row.position ?? null) === null),
   });
-  await work.settleOutsiders(event.position);
+  if (isPartial) work.becomePartial(event, adoption.partial!, deps.clock.now());
+  await work.settleOutsiders(event.position, isPartial);
   return event;
 }
 
-/** Judges and stores events that have no place; gives all that we then have, by ID. */
-async function takeIn(work: RoomWork, pdus: readonly Pdu[]): Promise<Map<EventId, StoredEvent>> {
+/**
+ * Judges and stores events that have no place; gives all that we then have, by ID. Auth events that are not among them may
+ * be here already.
+ */
+export async function takeIn(work: RoomWork, pdus: readonly Pdu[]): Promise<Map<EventId, StoredEvent>> {
   const { rules, roomNo } = work.live;
   const isBefore = (left: Pdu, right: Pdu): boolean =>
     left.depth < right.depth || (left.depth === right.depth && compareCodePoints(left.eventId, right.eventId) < 0);
@@ -93,11 +105,17 @@ async function takeIn(work: RoomWork, pdus: readonly Pdu[]): Promise<Map<EventId
   let step = steps.next();
   for (; !step.done; step = steps.next()) await nextTurn();
   const ordered = step.value;
+  const own = new Set(ordered.map(({ eventId }) => eventId));
   const taken = new Map<EventId, StoredEvent>();
   for (let start = 0; start < ordered.length; start += EVENTS_PER_TURN) {
     await nextTurn();
     const chunk = ordered.slice(start, start + EVENTS_PER_TURN);
     const known = await work.find(chunk.map(({ eventId }) => eventId));
+    const named = new Set(chunk.flatMap(({ authEvents }) => authEvents));
+    const elsewhere = [...named].filter((eventId) => !own.has(eventId) && !taken.has(eventId));
+    for (const event of (await work.find(elsewhere)).values()) {
+      if (event.row.roomNo === roomNo && !event.isOutOfBand) taken.set(event.eventId, event);
+    }
     for (const pdu of chunk) {
       const before = known.get(pdu.eventId);
       if (before !== undefined && before.row.roomNo !== roomNo) continue;

@@ -308,7 +308,8 @@ async function stateDifference(
   return [...(await deps.snapshots.entries(roomNo, after))].map(([keyNo, eventNo]) => ({ keyNo, after: eventNo }));
 }
 
-async function applyRedactions(deps: AppendDeps, work: RoomWork, event: StoredEvent): Promise<void> {
+/** Lets a redaction take effect, or those on an event that came after them. */
+export async function applyRedactions(deps: AppendDeps, work: RoomWork, event: StoredEvent): Promise<void> {
   const { live } = work;
   const { pdu } = event;
   if (pdu.type === 'm.room.redaction' && pdu.redacts !== null) {

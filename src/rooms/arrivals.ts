@@ -6,7 +6,7 @@ import { authEventKeys } from '../core/auth-events.ts';
 import { checkAuth, checkAuthEvents } from '../core/auth-rules.ts';
 import { referenceHash } from '../core/event-hash.ts';
 import type { EventId } from '../core/ids.ts';
-import type { Pdu } from '../core/pdu.ts';
+import type { Pdu, StateLookup } from '../core/pdu.ts';
 import { checkKeySizes } from '../core/pdu-format.ts';
 import type { RoomRules } from '../core/room-versions.ts';
 import { reject, type Verdict } from '../core/verdict.ts';
@@ -27,6 +27,8 @@ export type Arrival = {
   readonly inHoleBefore?: EventId;
   /** The state before the event, as another server tells it, whatever the prev events say. */
   readonly stateBefore?: readonly EventId[];
+  /** Whether the state that is told lacks members: for a join of ours into a room that is partial. */
+  readonly isStatePartial?: boolean;
   /** The state after each prev event that we lack, as another server tells it; those that we have tell their own. */
   readonly statesAfter?: ReadonlyMap<EventId, readonly EventId[]>;
   /**
@@ -188,6 +190,8 @@ async function appendArrival(
   const told = arrival.kind === 'outlier' ? null : await stateBefore(deps, work, arrival, pdu);
   if (verdict.allowed && told !== null && 'missing' in told) return refuse('refused', told.reason, told.missing);
   const before = told === null || 'missing' in told ? null : told;
+  const needsMembers = arrival.isStatePartial === true && before !== null && before.missingPrevEvents.length > 0;
+  if (needsMembers && !live.isPartial) return refuse('refused', 'the room is whole by now');
   if (known?.isOutOfBand) {
     known = work.readmit(known, verdict.allowed ? 'ok' : 'rejected', verdict.allowed ? null : verdict.reason);
     await work.index(known);
@@ -209,15 +213,18 @@ async function appendArrival(
   const { snapshotNo: snapshotBefore, missingPrevEvents } = before;
   const keys = authEventKeys(live.rules, pdu);
   let standing: Standing = 'ok';
+  const claimed = live.isPartial ? await claimedMembers(work, pdu) : [];
   if (verdict.allowed && snapshotBefore !== null) {
-    verdict = checkAuth(live.rules, pdu, await lookupAt(deps, work, snapshotBefore, keys, create), options);
+    const state = await lookupAt(deps, work, snapshotBefore, keys, create);
+    verdict = checkAuth(live.rules, pdu, withClaimed(state, claimed), options);
   }
   let reason: string | null = null;
   if (!verdict.allowed) {
     standing = 'rejected';
     reason = verdict.reason;
   } else if (arrival.kind === 'live' && live.snapshotNo !== null && live.snapshotNo !== snapshotBefore) {
-    const current = checkAuth(live.rules, pdu, await lookupAt(deps, work, live.snapshotNo, keys, create), options);
+    const state = await lookupAt(deps, work, live.snapshotNo, keys, create);
+    const current = checkAuth(live.rules, pdu, withClaimed(state, claimed), options);
     if (!current.allowed) {
       standing = 'soft-failed';
       reason = current.reason;
@@ -249,11 +256,28 @@ async function appendArrival(
     sentAs: arrival.sentAs ?? null,
     goesOut: arrival.isForUsToTell ?? false,
   });
+  if (needsMembers) work.notePartialJoin(event, false);
   if (isTaken) {
     for (const prevId of pdu.prevEvents) toCome.waiting.delete(prevId);
     if (waits) toCome.waiting.set(eventId, event);
   }
   return { eventId, standing, reason, isKnown: false, missing: [] };
+}
+
+/**
+ * Who is in a partial room is not known: there an event counts by the members that it names itself as its auth events. It
+ * is judged again when the room is whole.
+ */
+async function claimedMembers(work: RoomWork, pdu: Pdu): Promise<StoredEvent[]> {
+  const authEvents = [...(await work.find(pdu.authEvents)).values()];
+  return authEvents.filter(({ row, pdu: { type } }) => type === 'm.room.member' && row.standing !== 'rejected');
+}
+
+/** A state in which members that it lacks are those claimed. */
+function withClaimed(state: StateLookup, claimed: readonly StoredEvent[]): StateLookup {
+  if (claimed.length === 0) return state;
+  const beside = lookupIn(claimed);
+  return (type, stateKey) => state(type, stateKey) ?? beside(type, stateKey);
 }
 
 /** Whether two events of one ID are one. Where senders choose the IDs, the first that came keeps its name. */
@@ -262,7 +286,7 @@ export function isSameEvent(rules: RoomRules, known: Pdu, pdu: Pdu): boolean {
 }
 
 /** What an event's own auth events say of it. */
-async function judgeAlone(
+export async function judgeAlone(
   work: RoomWork,
   pdu: Pdu,
   create: StoredEvent | null,
@@ -323,9 +347,13 @@ async function stateBefore(deps: AppendDeps, work: RoomWork, arrival: Arrival, p
   const parents = await work.find(pdu.prevEvents);
   const prevEvents = [...new Set(pdu.prevEvents)];
   const missingPrevEvents = prevEvents.filter((eventId) => (parents.get(eventId)?.row.position ?? null) === null);
-  if (told !== undefined) {
+  const isPartial = arrival.isStatePartial === true;
+  // Of the members that it leaves out we know some.
+  if (told !== undefined && !(isPartial && missingPrevEvents.length === 0)) {
     const made = await snapshotOf(work, told);
-    return 'missing' in made ? made : { ...made, missingPrevEvents };
+    if ('missing' in made) return made;
+    const others = isPartial && work.live.snapshotNo !== null ? [work.live.snapshotNo] : [];
+    return { snapshotNo: await resolveSnapshots(deps, work, [made.snapshotNo, ...others]), missingPrevEvents };
   }
   if (prevEvents.length === 0) return { snapshotNo: null, missingPrevEvents };
   const snapshotNos = new Set<number>();

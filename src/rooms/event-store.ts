@@ -117,6 +117,17 @@ export class EventStore {
     return found;
   }
 
+  /** The same for many that are looked at once: they are not kept at hand, where they would only drive out others. */
+  async findAside(eventIds: readonly EventId[]): Promise<StoredEvent[]> {
+    const rows = await findEventsById(this.#db, eventIds);
+    const events: StoredEvent[] = [];
+    for (const row of rows) {
+      const cached = this.#byNo.get(row.eventNo);
+      events.push(cached ?? StoredEvent.fromRow(rulesOf(await this.room(row.roomNo)), row));
+    }
+    return events;
+  }
+
   /** Reads rows into events, keeping what is at hand already. */
   async fromRows(rows: readonly EventRow[]): Promise<StoredEvent[]> {
     const unknownRooms = new Set(rows.map((row) => row.roomNo).filter((roomNo) => !this.#rooms.has(roomNo)));

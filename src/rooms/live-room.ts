@@ -6,6 +6,7 @@ import type { RoomRules } from '../core/room-versions.ts';
 import { atMost } from '../kit/lru-bound.ts';
 import type { Database } from '../storage/database.ts';
 import { listForwardExtremities, type RoomRow } from '../storage/events.ts';
+import { findPartialRoom } from '../storage/partial-rooms.ts';
 import { listMissingPrevEvents } from '../storage/room-graph.ts';
 import { findLastSnapshotNo, listMembershipsOfRoom, listStateKeys, type Membership } from '../storage/room-state.ts';
 import { rulesOf } from './event-store.ts';
@@ -13,6 +14,14 @@ import type { Snapshots } from './snapshots.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 export type Extremity = { readonly eventNo: number; readonly depth: number; readonly snapshotNo: number | null };
+
+/** What is known of a room that was joined before its members were told. */
+export type PartialState = {
+  /** The server that told the state. */
+  readonly resident: ServerName;
+  /** The servers that are in the room, as it says: they are asked and told things, and believed in nothing (threat C7). */
+  readonly servers: ReadonlySet<ServerName>;
+};
 
 /** How many events of the newest history a live room keeps for its readers. */
 const RECENT_MAX = 30;
@@ -40,6 +49,10 @@ export class LiveRoom {
   readonly missingPrevEvents = new Set<EventId>();
   joinedCount = 0;
   invitedCount = 0;
+  /** Set while the members of the room are not known yet; all else of its state is. */
+  partial: PartialState | null = null;
+  /** Where the log stood when a room that had been partial became whole; null for all others. */
+  wholeSince: number | null = null;
   /** The newest events, oldest first: all with a position above `recentFloor` that readers may see. */
   readonly recent: StoredEvent[] = [];
   recentFloor = Number.POSITIVE_INFINITY;
@@ -71,6 +84,12 @@ export class LiveRoom {
     for (const eventId of await listMissingPrevEvents(deps.db, room.roomNo)) live.missingPrevEvents.add(eventId);
     for (const { userId, membership } of await listMembershipsOfRoom(deps.db, room.roomNo)) {
       live.setMember(userId, membership);
+    }
+    const partial = await findPartialRoom(deps.db, room.roomNo);
+    if (partial !== undefined) {
+      const { resident, servers, wholePosition } = partial;
+      live.wholeSince = wholePosition;
+      if (wholePosition === null) live.partial = { resident, servers: new Set(servers) };
     }
     return live;
   }
@@ -115,19 +134,57 @@ export class LiveRoom {
     return this.joinedLocal.size > 0;
   }
 
+  /** Whether the members of the room are not known yet. */
+  get isPartial(): boolean {
+    return this.partial !== null;
+  }
+
+  /** Whether the room's members were not known yet at a position of the log. */
+  wasPartialAt(position: number): boolean {
+    return this.partial !== null || (this.wholeSince !== null && this.wholeSince > position);
+  }
+
+  /** Whether a server has a joined member, or is said to have one as long as that is not known. */
+  hasServer(server: ServerName): boolean {
+    return this.joinedByServer.has(server) || (this.partial?.servers.has(server) ?? false);
+  }
+
+  /** Whether a user is joined, or may be as long as that is not known. */
+  mayBeJoined(userId: UserId): boolean {
+    const membership = this.membershipOf(userId);
+    return membership === 'join' || (membership === null && !this.isLocal(userId) && this.#isSaidToBeIn(userId));
+  }
+
+  #isSaidToBeIn(userId: UserId): boolean {
+    return this.partial?.servers.has(serverNameOf(userId)) ?? false;
+  }
+
   /** Whether users of other servers are joined. */
   get hasRemoteServers(): boolean {
+    if (this.partial !== null && this.partial.servers.size > 0) return true;
     return this.joinedByServer.size > (this.isServerJoined ? 1 : 0);
   }
 
-  /** The other servers that are in the room now. */
+  /** The other servers that are in the room now, as far as we know; of a partial room also those that are said to be. */
   get remoteServers(): ServerName[] {
-    return [...this.joinedByServer.keys()].filter((server) => server !== this.#serverName);
+    const servers = [...this.joinedByServer.keys()];
+    const all = this.partial === null ? servers : [...new Set([...servers, ...this.partial.servers])];
+    return all.filter((server) => server !== this.#serverName);
+  }
+
+  /** The same, those first that are the likeliest to know the room well: with the most members, and who let us in. */
+  get likeliestServers(): ServerName[] {
+    const countOf = (server: ServerName): number => this.joinedByServer.get(server) ?? 0;
+    const resident = this.partial?.resident;
+    return this.remoteServers.sort((one, other) => {
+      if (one === resident || other === resident) return one === resident ? -1 : 1;
+      return countOf(other) - countOf(one);
+    });
   }
 
   /** Whether our view of the room is the newest: a user of this server is in it, or nobody is any more. */
   get isKeptHere(): boolean {
-    return this.isServerJoined || (this.snapshotNo !== null && this.joinedCount === 0);
+    return this.isServerJoined || (this.snapshotNo !== null && this.joinedCount === 0 && this.partial === null);
   }
 
   /** Takes in an event that readers may now see. */

@@ -13,6 +13,7 @@ import {
   insertForwardExtremity,
   insertRedaction,
   markRedacted,
+  markUnredacted,
   placeEvent,
   renumberEvent,
   replaceForwardExtremity,
@@ -20,6 +21,7 @@ import {
 } from '../storage/events.ts';
 import { insertLateEvents } from '../storage/log-events.ts';
 import { insertOutgoing } from '../storage/outgoing.ts';
+import { insertPartialJoin, settlePartialRoom, upsertPartialRoom } from '../storage/partial-rooms.ts';
 import { deleteRelation, insertRelation, resettleThread, upsertThread } from '../storage/relations.ts';
 import { deleteBackwardExtremities, insertBackwardExtremity } from '../storage/room-graph.ts';
 import { closeRoomServer, openRoomServer } from '../storage/room-servers.ts';
@@ -37,7 +39,7 @@ import { deleteStrippedStates } from '../storage/stripped-states.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 import { type AuthIndex, RoomAuthIndex } from './auth-index.ts';
 import type { EventStore } from './event-store.ts';
-import type { LiveRoom } from './live-room.ts';
+import type { LiveRoom, PartialState } from './live-room.ts';
 import type { Relations } from './relations.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { StateChange } from './state-tree.ts';
@@ -79,6 +81,13 @@ export class RoomWork {
   readonly #outgoing = new Set<StreamPosition>();
   /** Other servers that came or went: whether they were here before this batch, and where that last changed. */
   readonly #servers = new Map<ServerName, { wasHere: boolean; position: StreamPosition }>();
+  #keepsLocalMembers = false;
+  /** Where the room became whole in this batch. */
+  #wholeAt: StreamPosition | null = null;
+  /** Events that come to be shown in this batch although readers of the log have passed them. */
+  readonly #late: number[] = [];
+  /** Whether an event that readers were shown is hidden since, or the other way round. */
+  #changesShown = false;
 
   constructor(deps: WorkDeps, live: LiveRoom) {
     this.#deps = deps;
@@ -281,15 +290,36 @@ export class RoomWork {
     live.extremities.clear();
   }
 
-  /** The server came into the room: what its users were by hearsay is what the state says now. */
-  async settleOutsiders(position: StreamPosition): Promise<void> {
+  /** Makes these events the tips of the graph, with the states after them. */
+  setExtremities(tips: readonly StoredEvent[]): void {
     const { live } = this;
-    this.statements.push(deleteStrippedStates(live.roomNo));
+    const before = new Map(live.extremities);
+    live.extremities.clear();
+    for (const { eventId, row } of tips) {
+      const { eventNo, depth, snapshotNo } = row;
+      live.extremities.set(eventId, { eventNo, depth, snapshotNo });
+      if (!before.delete(eventId)) this.statements.push(insertForwardExtremity(live.roomNo, eventNo));
+    }
+    for (const { eventNo } of before.values()) this.statements.push(deleteForwardExtremity(live.roomNo, eventNo));
+  }
+
+  /** What users of ours were in the room stays where the new state does not know: it is told without members. */
+  keepLocalMembers(): void {
+    this.#keepsLocalMembers = true;
+  }
+
+  /**
+   * The server came into the room: what its users were by hearsay is what the state says now, or, where it is told without
+   * members, will say later.
+   */
+  async settleOutsiders(position: StreamPosition, isPartial: boolean): Promise<void> {
+    const { live } = this;
+    if (!isPartial) this.statements.push(deleteStrippedStates(live.roomNo));
     for (const [userId, membership] of [...live.members]) {
       if (!live.isLocal(userId) || membership === 'join') continue;
       const keyNo = live.keyNos.get(stateKeyTuple('m.room.member', userId));
       const eventNo = keyNo === undefined ? null : live.current[keyNo] || null;
-      if (keyNo !== undefined) await this.setCurrent(keyNo, eventNo, position);
+      if (keyNo !== undefined && !(isPartial && eventNo === null)) await this.setCurrent(keyNo, eventNo, position);
     }
   }
 
@@ -302,6 +332,7 @@ export class RoomWork {
     if (type !== 'm.room.member') return;
     // A member event's state key was checked to be a user ID by the auth rules; others are never looked up.
     const userId = stateKey as UserId;
+    if (eventNo === null && this.#keepsLocalMembers && live.isLocal(userId)) return;
     if (eventNo === null) {
       this.#setMember(userId, null, position);
       this.statements.push(deleteMembership(live.roomNo, userId));
@@ -311,8 +342,20 @@ export class RoomWork {
     this.setMembership(userId, event!, event!.pdu.content['membership'] as Membership, position);
   }
 
+  /** Makes a key of a member the event that is known to say this. */
+  setMember(keyNo: number, eventNo: number, membership: Membership, position: StreamPosition): void {
+    this.#changesState = true;
+    this.live.current[keyNo] = eventNo;
+    this.setMembership(this.live.keys[keyNo]!.stateKey as UserId, { eventNo }, membership, position);
+  }
+
   /** Makes an event a user's membership; for a local user the change is told. */
-  setMembership(userId: UserId, event: StoredEvent, membership: Membership, position: StreamPosition): void {
+  setMembership(
+    userId: UserId,
+    event: { readonly eventNo: number },
+    membership: Membership,
+    position: StreamPosition,
+  ): void {
     const { live } = this;
     const before = live.membershipOf(userId);
     const row = { roomNo: live.roomNo, userId, membership, eventNo: event.eventNo, position };
@@ -336,11 +379,80 @@ export class RoomWork {
       return;
     }
     const server = serverNameOf(userId);
-    const wasHere = live.joinedByServer.has(server);
+    const wasHere = live.hasServer(server);
     live.setMember(userId, membership);
-    if (live.joinedByServer.has(server) === wasHere) return;
+    if (live.hasServer(server) !== wasHere) this.#noteServer(server, wasHere, position);
+  }
+
+  #noteServer(server: ServerName, wasHere: boolean, position: StreamPosition): void {
     const earlier = this.#servers.get(server);
     this.#servers.set(server, { wasHere: earlier?.wasHere ?? wasHere, position });
+  }
+
+  /** A join of ours came with a state that lacks members: until they come, the servers that are told count as in the room. */
+  becomePartial(join: StoredEvent, partial: PartialState, nowMs: number): void {
+    const { live } = this;
+    const told = new Set([...partial.servers].filter((server) => server !== serverNameOf(join.pdu.sender)));
+    const before = live.partial?.servers ?? new Set<ServerName>();
+    const wasHere = new Map([...before, ...told].map((server) => [server, live.hasServer(server)]));
+    live.partial = { resident: partial.resident, servers: told };
+    live.wholeSince = null;
+    for (const [server, was] of wasHere) {
+      if (live.hasServer(server) !== was) this.#noteServer(server, was, join.position);
+    }
+    this.statements.push(
+      upsertPartialRoom(live.roomNo, { resident: partial.resident, servers: [...told], sinceMs: nowMs }),
+    );
+    this.notePartialJoin(join, true);
+  }
+
+  /** The state before a join of ours is to be fetched. `startsAnew`: nobody of ours was in the room before it. */
+  notePartialJoin({ eventNo }: StoredEvent, startsAnew: boolean): void {
+    this.statements.push(insertPartialJoin(this.live.roomNo, { eventNo, startsAnew }));
+  }
+
+  /** All members of the room are known; servers that were only said to be in it no longer count. */
+  becomeWhole(position: StreamPosition): void {
+    const { live } = this;
+    const told = live.partial?.servers ?? new Set<ServerName>();
+    live.partial = null;
+    live.wholeSince = position;
+    for (const server of told) if (!live.hasServer(server)) this.#noteServer(server, true, position);
+    this.#wholeAt = position;
+    this.#changesState = true;
+    this.statements.push(...settlePartialRoom(live.roomNo, position));
+  }
+
+  /** Judges an event that has its place once more, on another state before it. */
+  restand(
+    event: StoredEvent,
+    change: Pick<EventRow, 'standing' | 'reason' | 'snapshotNo' | 'replacesNo'>,
+  ): StoredEvent {
+    const after = event.with(change);
+    if (event.isShown && !after.isShown) this.#unrelate(event);
+    this.#events.set(after.eventNo, after);
+    this.#noById.set(after.eventId, after.eventNo);
+    this.#deps.events.keep(after);
+    this.changed.push(after);
+    this.statements.push(placeEvent(after.row));
+    if (event.isShown !== after.isShown) this.#changesShown = true;
+    if (!event.isShown && after.isShown) {
+      this.#relate(after);
+      this.#late.push(after.eventNo);
+    }
+    return after;
+  }
+
+  /** Takes a redaction back that does not count any more. */
+  unredact(redaction: StoredEvent, target: StoredEvent): StoredEvent {
+    this.statements.push(markUnredacted(target.eventNo, redaction.eventNo));
+    const changed = target.with({ redactedByNo: null });
+    this.#events.set(target.eventNo, changed);
+    this.#noById.set(target.eventId, target.eventNo);
+    this.#deps.events.keep(changed);
+    this.changed.push(changed);
+    this.#relate(changed);
+    return changed;
   }
 
   /**
@@ -386,10 +498,11 @@ export class RoomWork {
   finish(): readonly Statement[] {
     // Who reads the log by the numbers of events would not meet these: they were numbered before they had their place.
     const late = this.placed.filter((event) => event.eventNo !== event.position).map((event) => event.eventNo);
+    late.push(...this.#late);
     if (late.length > 0) this.statements.push(insertLateEvents(this.issue(), late));
-    const { roomNo, joinedByServer } = this.live;
+    const { roomNo } = this.live;
     for (const [server, { wasHere, position }] of this.#servers) {
-      const isHere = joinedByServer.has(server);
+      const isHere = this.live.hasServer(server);
       if (isHere && !wasHere) this.statements.push(openRoomServer(roomNo, server, position));
       if (!isHere && wasHere) this.statements.push(closeRoomServer(roomNo, server, position));
     }
@@ -400,6 +513,7 @@ export class RoomWork {
   publish(usersOf: (event: StoredEvent) => ReadonlySet<UserId> | UserId[]): void {
     const { live } = this;
     this.#auth?.end(true);
+    if (this.#changesShown) live.forgetRecent();
     for (const event of this.changed) live.replaceRecent(event);
     this.#deps.relations.changed(this.#parents);
     this.#deps.relations.changed(this.changed.map((event) => event.eventId));
@@ -412,9 +526,12 @@ export class RoomWork {
       const event = placed.get(position);
       const about = this.#membershipChanges.get(position) ?? null;
       const moved = this.#moved.get(position);
-      if (event === undefined && about === null && moved === undefined) this.#deps.stream.release(position);
+      const isWholeNow = position === this.#wholeAt;
+      const isTold = event !== undefined || about !== null || moved !== undefined || isWholeNow;
+      if (!isTold) this.#deps.stream.release(position);
       else {
-        const users = event === undefined ? (about === null ? [] : [about]) : usersOf(event);
+        const alone = isWholeNow ? live.joinedLocal : about === null ? [] : [about];
+        const users = event === undefined ? alone : usersOf(event);
         const { roomNo } = live;
         const changesState = this.#changesState;
         const goesOut = this.#outgoing.has(position);

@@ -9,10 +9,11 @@ import { PREV_EVENTS_MAX } from '../core/pdu-format.ts';
 import type { RoomRules } from '../core/room-versions.ts';
 import { bulkInserts } from '../storage/bulk-insert.ts';
 import { findRoom, insertOnceKey, insertRoom, type RoomRow, setRoomVersion } from '../storage/events.ts';
+import { listPartialJoins } from '../storage/partial-rooms.ts';
 import { findMembership } from '../storage/room-state.ts';
 import type { Statement } from '../storage/sql.ts';
 import type { Stream } from '../stream/stream.ts';
-import { type Adoption, adoptRoom } from './adopt.ts';
+import { type Adoption, adoptRoom, takeIn } from './adopt.ts';
 import {
   type AppendDeps,
   appendDrafts,
@@ -23,12 +24,15 @@ import {
   vouchingServerOf,
 } from './append.ts';
 import { type Arrival, type ArrivalVerdict, appendArrivals } from './arrivals.ts';
+import { audienceOf } from './audience.ts';
 import { LiveRoom } from './live-room.ts';
+import { makeWhole, type WholeJoin } from './make-whole.ts';
 import { type OnceKey, OnceKeys } from './once-keys.ts';
 import { buildOutOfBandLeave, type OutOfBandMembership, receiveOutOfBand } from './out-of-band.ts';
 import type { PolicySignatures } from './policy-signatures.ts';
 import { RoomWork } from './room-work.ts';
 import { DUMMY_EVENT_TYPE, type StoredEvent } from './stored-event.ts';
+import { WholeWaits } from './whole-waits.ts';
 
 type Held = {
   readonly live: LiveRoom;
@@ -66,10 +70,12 @@ export class Rooms {
   #lastCreateTs = 0;
   readonly #once = new Map<string, Promise<StoredEvent[]>>();
   readonly #healing = new Set<RoomId>();
+  readonly #wholeWaits: WholeWaits;
 
   constructor(deps: RoomsDeps) {
     this.#deps = deps;
     this.#onceKeys = new OnceKeys(deps);
+    this.#wholeWaits = new WholeWaits(deps.clock);
     this.#held = new LRUCache({
       maxSize: deps.roomsBytesMax,
       sizeCalculation: (held) => held.live.sizeBytes,
@@ -404,6 +410,55 @@ export class Rooms {
   }
 
   /**
+   * Stores parts of a room's state and what they rest on, many at a time, as outliers: each after what it rests on.
+   * Those that are here already stay what they are.
+   */
+  async keepOutliers(roomId: RoomId, pdus: readonly Pdu[]): Promise<void> {
+    const committed = await this.#inQueue(roomId, async () => {
+      await this.#deps.stream.reserveAhead(pdus.length + 10);
+      return this.#prepare(
+        await this.#hold(roomId),
+        async (work) => void (await takeIn(work, pdus)),
+        (statements) => bulkInserts(statements, this.#deps.db.dialect),
+      );
+    });
+    await committed.done;
+  }
+
+  /**
+   * Makes a partial room whole, once the state before each join of ours in it is stored.
+   *
+   * @returns false where there are other joins than these by now
+   * @throws MatrixError 403 where a join is not allowed by the state that was told; where that must agree with what was told
+   *   at the join and does not
+   */
+  async makeWhole(roomId: RoomId, joins: readonly WholeJoin[], mustAgree: boolean): Promise<boolean> {
+    const { db, events, stream } = this.#deps;
+    return this.#inQueue(roomId, async () => {
+      let held = await this.#hold(roomId);
+      await Promise.allSettled(held.inFlight);
+      held = await this.#hold(roomId);
+      const noted = await events.list((await listPartialJoins(db, held.live.roomNo)).map(({ eventNo }) => eventNo));
+      const told = new Set(joins.map(({ eventId }) => eventId));
+      if (!held.live.isPartial || !noted.every(({ eventId }) => told.has(eventId))) return !held.live.isPartial;
+      await stream.reserveAhead(0);
+      const committed = await this.#prepare(
+        held,
+        (work) => makeWhole(this.#deps, work, joins, mustAgree),
+        (statements) => bulkInserts(statements, db.dialect),
+      );
+      await committed.done;
+      this.#wholeWaits.wake(roomId);
+      return true;
+    });
+  }
+
+  /** Waits until a room is whole; false where it is not by then. */
+  untilWhole(live: LiveRoom, timeoutMs: number): Promise<boolean> {
+    return live.isPartial ? this.#wholeWaits.wait(live.roomId, timeoutMs) : Promise.resolve(true);
+  }
+
+  /**
    * Takes in a local user's membership in a room that this server is not in: an invite, a knock, the end of either.
    *
    * @returns false where the server is in the room: there it must come as any other event
@@ -542,11 +597,3 @@ export class Rooms {
 }
 
 const nameOf = ({ userId, scope, txnKey }: OnceKey): string => `${userId}\0${scope}\0${txnKey}`;
-
-/** Who learns of an event: the local members, and whom a member event concerns. */
-function audienceOf(live: LiveRoom, event: StoredEvent): ReadonlySet<UserId> {
-  if (event.pdu.type !== 'm.room.member' || event.pdu.stateKey === null) return live.joinedLocal;
-  const target = event.pdu.stateKey as UserId;
-  if (live.joinedLocal.has(target) || !live.isLocal(target)) return live.joinedLocal;
-  return new Set([...live.joinedLocal, target]);
-}

@@ -96,11 +96,7 @@ export class Aliases {
     const [found] = await listAliases(db, [alias]);
     if (found === undefined) throw notFound(`There is no room with the alias ${alias}.`);
     const live = await rooms.find(found.roomId);
-    const others = [...(live?.joinedByServer ?? [])]
-      .filter(([server]) => server !== serverName)
-      .toSorted(([, one], [, other]) => other - one)
-      .map(([server]) => server);
-    return { roomId: found.roomId, servers: [serverName, ...others].slice(0, SERVERS_MAX) };
+    return { roomId: found.roomId, servers: [serverName, ...(live?.likeliestServers ?? [])].slice(0, SERVERS_MAX) };
   }
 
   /** The room of another server's alias, as that server tells it. */

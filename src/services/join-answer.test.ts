@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { RoomId, UserId } from '../core/ids.ts';
+import type { RoomId, ServerName, UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import type { Pdu } from '../core/pdu.ts';
 import { findRoomRules } from '../core/room-versions.ts';
 import { RemoteError } from '../remote/remote-error.ts';
-import { JoinAnswer, RoomTooLarge } from './join-answer.ts';
+import { JoinAnswer, type JoinAsk, RoomTooLarge } from './join-answer.ts';
 import type { Offer } from './remote-handshake.ts';
 
 const offer: Offer = {
@@ -14,10 +14,16 @@ const offer: Offer = {
   event: { roomId: '!room:far.org' as RoomId, sender: '@dora:local.org' as UserId } as Pdu,
   needsTheirSignature: false,
 };
+const ASK: JoinAsk = {
+  resident: 'far.org' as ServerName,
+  omitsMembers: false,
+  stateMax: Number.POSITIVE_INFINITY,
+  known: async () => new Map(),
+};
 const event: JsonObject = { type: 'm.room.member' };
 
 test('C7: an answer with more events than any room has is cut off', async () => {
-  const answer = new JoinAnswer({ check: async () => [] }, offer);
+  const answer = new JoinAnswer({ check: async () => [] }, offer, ASK);
   let taken = 0;
 
   await assert.rejects(
@@ -35,7 +41,7 @@ test('C7: an answer with more events than any room has is cut off', async () => 
 test('C7: an answer that comes faster than it is checked is held up', async () => {
   const free: (() => void)[] = [];
   const check = () => new Promise<[]>((resolve) => free.push(() => resolve([])));
-  const answer = new JoinAnswer({ check }, offer);
+  const answer = new JoinAnswer({ check }, offer, ASK);
 
   let taken = 1;
   let held = answer.take('state', event);
@@ -53,8 +59,8 @@ test('C7: an answer that comes faster than it is checked is held up', async () =
 });
 
 test('a check that fails ends the answer, and so does more state than is wanted', async () => {
-  const failing = new JoinAnswer({ check: () => Promise.reject(new Error('The thread died.')) }, offer);
-  const small = new JoinAnswer({ check: async () => [] }, offer, 2);
+  const failing = new JoinAnswer({ check: () => Promise.reject(new Error('The thread died.')) }, offer, ASK);
+  const small = new JoinAnswer({ check: async () => [] }, offer, { ...ASK, stateMax: 2 });
 
   failing.take('state', event);
   await assert.rejects(failing.end({}), /The thread died/);

@@ -3,7 +3,7 @@
  * and nothing of it is kept before all of it is good.
  * Spec v1.19: https://spec.matrix.org/v1.19/server-server-api/#joining-rooms
  */
-import type { EventId } from '../core/ids.ts';
+import { type EventId, type ServerName, serverNameOf } from '../core/ids.ts';
 import type { JsonObject, JsonValue } from '../core/json-value.ts';
 import { type Pdu, type StateKeyTuple, stateKeyTuple } from '../core/pdu.ts';
 import type { RoomRules } from '../core/room-versions.ts';
@@ -17,6 +17,18 @@ import type { Offer } from './remote-handshake.ts';
 export type JoinAnswerRest = {
   readonly event?: JsonObject;
   readonly members_omitted?: boolean;
+  readonly servers_in_room?: readonly ServerName[];
+};
+
+/** Who is asked, and what of. */
+export type JoinAsk = {
+  readonly resident: ServerName;
+  /** Whether members may be left out of the state. */
+  readonly omitsMembers: boolean;
+  /** How many state events are taken; with one more the answer is refused. */
+  readonly stateMax: number;
+  /** Those of some events that are here. */
+  readonly known: (eventIds: readonly EventId[]) => Promise<ReadonlyMap<EventId, unknown>>;
 };
 
 /** How many events are checked together. */
@@ -26,12 +38,16 @@ const BATCHES_AT_ONCE = 8;
 /** More state than any room has; what goes past it is no room but an attack (threat C7). */
 const EVENTS_MAX = 1_000_000;
 
+/** More servers than the largest rooms have: each is told what happens in the room until its members are known. */
+const SERVERS_MAX = 20_000;
+
 const bad = (reason: string): RemoteError =>
   new RemoteError('bad-reply', `The answer to the join is wrong: ${reason}.`);
 
 export class JoinAnswer {
   readonly #checks: Pick<EventChecks, 'check'>;
   readonly #offer: Offer;
+  readonly #ask: JoinAsk;
   readonly #stateMax: number;
   readonly #pending: Record<'state' | 'auth_chain', JsonObject[]> = { state: [], auth_chain: [] };
   readonly #inWork = new Set<Promise<void>>();
@@ -43,11 +59,11 @@ export class JoinAnswer {
   #createIsRedacted = false;
   #failure: unknown = null;
 
-  /** `stateMax`: how many state events are taken; with one more the answer is refused. */
-  constructor(checks: Pick<EventChecks, 'check'>, offer: Offer, stateMax = EVENTS_MAX) {
+  constructor(checks: Pick<EventChecks, 'check'>, offer: Offer, ask: JoinAsk) {
     this.#checks = checks;
     this.#offer = offer;
-    this.#stateMax = Math.min(stateMax, EVENTS_MAX);
+    this.#ask = ask;
+    this.#stateMax = Math.min(ask.stateMax, EVENTS_MAX);
   }
 
   /** How many events were left out because their form or their signatures were wrong. */
@@ -108,13 +124,35 @@ export class JoinAnswer {
     this.#check('state');
     await Promise.all(this.#inWork);
     if (this.#failure !== null) throw this.#failure;
-    if (rest.members_omitted === true) throw bad('members are left out, which was not asked for');
+    const isPartial = rest.members_omitted === true;
+    if (isPartial && !this.#ask.omitsMembers) throw bad('members are left out, which was not asked for');
     const { rules, event } = this.#offer;
     const state = [...this.#state].map((eventId) => this.#good.get(eventId)!);
     const authChain = [...this.#good.values()].filter(({ eventId }) => !this.#state.has(eventId));
     this.#checkCreate(rules, state, authChain);
     checkKeys(state);
-    return { roomId: event.roomId, rules, state, authChain, join: await this.#joinOf(rest.event) };
+    const join = await this.#joinOf(rest.event);
+    const room = { roomId: event.roomId, rules, state, authChain, join };
+    if (!isPartial) return room;
+    await this.#checkAuthEvents(join);
+    if (rest.servers_in_room === undefined) throw bad('it does not say which servers are in the room');
+    const { resident } = this.#ask;
+    const ours = serverNameOf(event.sender);
+    const others = rest.servers_in_room.filter((server) => server !== ours);
+    return { ...room, partial: { resident, servers: new Set([resident, ...others].slice(0, SERVERS_MAX)) } };
+  }
+
+  /**
+   * Members may be left out, but not those on which the join and the rest of the state stand: that would be rejected for
+   * good without them. An event whose signature is wrong counts as told, and what is here need not be told again.
+   */
+  async #checkAuthEvents(join: Pdu): Promise<void> {
+    const lacking = new Set<EventId>();
+    for (const { authEvents } of [...this.#good.values(), join]) {
+      for (const eventId of authEvents) if (!this.#good.has(eventId)) lacking.add(eventId);
+    }
+    const known = lacking.size === 0 ? lacking : await this.#ask.known([...lacking]);
+    if (lacking.size - known.size > this.#dropped) throw bad('it leaves out events on which the state stands');
   }
 
   /** The version of the room is what its create event says, and no room has two of them (threats A9, B4). */

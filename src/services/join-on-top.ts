@@ -18,12 +18,13 @@ const IDS_PER_QUERY = 1000;
 /** Adds the join to the room. Throws 403 M_FORBIDDEN where its rules refuse it, or what is told leaves something out. */
 export async function joinOnTop(
   { rooms, events }: { readonly rooms: Rooms; readonly events: EventStore },
-  { roomId, state, authChain, join }: Adoption,
+  { roomId, state, authChain, join, partial }: Adoption,
 ): Promise<void> {
   const outliers = await missingOf(events, [...authChain, ...state]);
   const arrivals: Arrival[] = outliers.map((pdu) => ({ pdu, kind: 'outlier', hasAuthorisingSignature: true }));
   const stateBefore = state.map(({ eventId }) => eventId);
-  arrivals.push({ pdu: join, kind: 'live', stateBefore, hasAuthorisingSignature: true });
+  const isStatePartial = partial !== undefined;
+  arrivals.push({ pdu: join, kind: 'live', stateBefore, isStatePartial, hasAuthorisingSignature: true });
   const verdict = (await rooms.append(roomId, arrivals)).at(-1)!;
   if (verdict.standing !== 'ok') throw forbidden(`The join does not stand: ${verdict.reason}.`);
 }

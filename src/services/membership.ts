@@ -109,6 +109,8 @@ export class Membership {
     if (asker.isGuest) await this.#checkGuest(live);
     limits.spend('joinsLocal', userId);
     limits.spend('joinsPerRoom', live.roomId);
+    // Who is banned from it we do not know yet.
+    if (live.isPartial) return this.#enterThrough(live.likeliestServers, asker, live, given);
     const { by, others } = await this.#vouchingFor(live, userId);
     return others.length === 0 ? this.#enter(userId, live, given, by) : this.#enterThrough(others, asker, live, given);
   }

@@ -115,7 +115,7 @@ export class PolicyServers implements PolicySignatures {
     const { pdu, row } = await this.#deps.events.get(eventNo);
     const policy = row.standing === 'rejected' ? null : readPolicyServer(pdu.type, pdu.content);
     if (policy === null || policy.serverName === this.#deps.serverName) return null;
-    return live.joinedByServer.has(policy.serverName) ? policy : null;
+    return live.hasServer(policy.serverName) ? policy : null;
   }
 
   /** Shows it an event. Of what it answers nothing but its own signature by its own key is taken. */

@@ -104,7 +104,7 @@ export class Receipts {
   async receive(live: LiveRoom, receipts: readonly ReceivedReceipt[]): Promise<number> {
     const { db, stream, clock, events } = this.#deps;
     const { roomNo } = live;
-    const inRoom = receipts.filter(({ userId }) => live.membershipOf(userId) === 'join');
+    const inRoom = receipts.filter(({ userId }) => live.mayBeJoined(userId));
     const found = await events.findManyById(inRoom.map(({ eventId }) => eventId));
     const userIds = [...new Set(inRoom.map(({ userId }) => userId))];
     const newest = new Map<string, Omit<ReceiptRow, 'position'>>();

@@ -6,7 +6,7 @@
 import type { Config } from '../config/config.ts';
 import { FEDERATION } from '../contracts/federation/index.ts';
 import { MatrixError, notFound } from '../core/errors.ts';
-import { parseUserId, type RoomId, type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
+import { type EventId, parseUserId, type RoomId, type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
 import { rawNumberText } from '../core/json.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
 import type { RoomRules } from '../core/room-versions.ts';
@@ -24,8 +24,9 @@ import type { Database } from '../storage/database.ts';
 import { findMembership } from '../storage/room-state.ts';
 import { findStrippedState } from '../storage/stripped-states.ts';
 import type { Asker } from './asker.ts';
-import { JoinAnswer, RoomTooLarge } from './join-answer.ts';
+import { JoinAnswer, type JoinAsk, RoomTooLarge } from './join-answer.ts';
 import { joinOnTop } from './join-on-top.ts';
+import type { PartialJoins } from './partial-joins.ts';
 import { type Candidates, candidatesOf, firstToDo } from './remote-candidates.ts';
 import { type HandshakeDeps, type Offer, prepareMember, type Wish } from './remote-handshake.ts';
 import { STATE_EVENTS_PER_COMPLEXITY } from './resident-rooms.ts';
@@ -40,6 +41,7 @@ export type RemoteMembershipDeps = HandshakeDeps & {
     Config['rooms'],
     'refusesComplexRooms' | 'roomComplexityMax' | 'roomComplexityError' | 'mayAdminsJoinComplexRooms'
   >;
+  readonly partialJoins: Pick<PartialJoins, 'begin'>;
   readonly log: Log;
 };
 
@@ -124,10 +126,14 @@ export class RemoteMembership {
         const stateMax = isKeptHere ? Number.POSITIVE_INFINITY : this.#stateMaxFor(asker);
         if (Number.isFinite(stateMax)) await this.#checkComplexity(resident, roomId);
         const offer = await prepareMember(this.#deps, resident, wish, isKeptHere ? live!.rules : null);
-        const adoption = await this.#sendJoin(resident, offer, stateMax);
+        const known = (eventIds: readonly EventId[]) => this.#deps.events.findManyById(eventIds);
+        // Whoever looks at how large the room is must be told all of it.
+        const omitsMembers = isKeptHere ? live!.isPartial : stateMax === Number.POSITIVE_INFINITY;
+        const adoption = await this.#sendJoin(offer, { resident, omitsMembers, stateMax, known });
         await this.#takeIn(resident, adoption, isKeptHere);
       }),
     );
+    if ((await this.#deps.rooms.get(roomId)).isPartial) await this.#deps.partialJoins.begin(roomId);
     return 'joined';
   }
 
@@ -145,10 +151,11 @@ export class RemoteMembership {
     }
   }
 
-  async #sendJoin(resident: ServerName, offer: Offer, stateMax: number): Promise<Adoption> {
+  async #sendJoin(offer: Offer, ask: JoinAsk): Promise<Adoption> {
     const { remote, checks, clock, log, config } = this.#deps;
     const { event } = offer;
-    const answer = new JoinAnswer(checks, offer, stateMax);
+    const { resident, omitsMembers } = ask;
+    const answer = new JoinAnswer(checks, offer, ask);
     const deadline = new AbortController();
     const timer = clock.after(SEND_JOIN_DEADLINE_MS, () => {
       deadline.abort(new RemoteError('unreachable', `${resident} took too long to tell of the room.`));
@@ -157,7 +164,11 @@ export class RemoteMembership {
       const rest = await remote.stream(
         resident,
         FEDERATION.sendJoinV2,
-        { params: { roomId: event.roomId, eventId: event.eventId }, query: { omit_members: false }, body: event.json },
+        {
+          params: { roomId: event.roomId, eventId: event.eventId },
+          query: { omit_members: omitsMembers },
+          body: event.json,
+        },
         (list, item) => answer.take(list, item),
         { timeoutMs: SEND_JOIN_TIMEOUT_MS, signal: deadline.signal, ignoresBackOff: true },
       );
@@ -298,7 +309,7 @@ export class RemoteMembership {
     via: readonly ServerName[],
   ): Promise<Candidates> {
     const told = live === null ? [] : await this.#serversToldOf(live, userId);
-    const members = live === null ? [] : live.joinedByServer.keys();
+    const members = live === null ? [] : live.remoteServers;
     return candidatesOf([...via, ...told], [serverNameOf(roomId), ...members], this.#deps.serverName);
   }
 

@@ -124,6 +124,7 @@ export class ResidentHandshakes {
     const { rooms, residentRooms } = this.#deps;
     const live = await rooms.find(roomId);
     if (live === null || !live.isServerJoined) throw notFound('This server is not in the room.');
+    if (live.isPartial) throw notFound('This server does not know yet who is in the room: ask another one.');
     await residentRooms.checkAcl(origin, live);
     return live;
   }

@@ -33,7 +33,7 @@ export class ResidentRooms {
    */
   async get(server: ServerName, roomId: RoomId): Promise<LiveRoom> {
     const live = await this.#deps.rooms.find(roomId);
-    if (live === null || !live.joinedByServer.has(server)) throw forbidden('Your server is not in this room.');
+    if (live === null || !live.hasServer(server)) throw forbidden('Your server is not in this room.');
     await this.checkAcl(server, live);
     return live;
   }
@@ -89,7 +89,7 @@ export class ResidentRooms {
     const found = await events.findById(eventId);
     if (found === undefined) throw unknownEvent();
     const live = await rooms.get((await events.room(found.row.roomNo)).roomId);
-    if (!live.joinedByServer.has(server)) throw unknownEvent();
+    if (!live.hasServer(server)) throw unknownEvent();
     await this.checkAcl(server, live);
     return { live, event: await this.event(live, eventId) };
   }

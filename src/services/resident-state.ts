@@ -6,12 +6,17 @@
 import { notFound } from '../core/errors.ts';
 import type { EventId, RoomId, ServerName } from '../core/ids.ts';
 import type { RoomGraph } from '../rooms/room-graph.ts';
+import type { Rooms } from '../rooms/rooms.ts';
 import type { ResidentRooms } from './resident-rooms.ts';
 
 export type ResidentStateDeps = {
   readonly residentRooms: ResidentRooms;
+  readonly rooms: Pick<Rooms, 'untilWhole'>;
   readonly graph: RoomGraph;
 };
+
+/** How long a server that asks waits until we know the state of a room that we just joined. */
+const WHOLE_WAIT_MS = 10_000;
 
 /** Events as JSON texts, some at a time: a large room's state is too long to be held. */
 export type EventTexts = AsyncIterable<readonly string[]>;
@@ -66,8 +71,9 @@ export class ResidentState {
     roomId: RoomId,
     eventId: EventId,
   ): Promise<{ readonly stateNos: number[]; readonly chainNos: number[] }> {
-    const { residentRooms, graph } = this.#deps;
+    const { residentRooms, graph, rooms } = this.#deps;
     const live = await residentRooms.get(server, roomId);
+    if (!(await rooms.untilWhole(live, WHOLE_WAIT_MS))) throw notFound('The state of this room is not known here yet.');
     const event = await residentRooms.event(live, eventId);
     const stateNos = await graph.stateNosBefore(live, event);
     if (stateNos === null) throw notFound('The state before this event is not known here.');

@@ -6,14 +6,13 @@ import { mayTakePart } from '../rooms/server-access.ts';
 
 /** At most `most` of them: those with the most users in the room are the likeliest to have been there for long. */
 export async function serversToAsk(
-  deps: { readonly events: EventStore; readonly serverName: ServerName },
+  deps: { readonly events: EventStore },
   live: LiveRoom,
   most: number,
 ): Promise<ServerName[]> {
-  const largest = [...live.joinedByServer].sort(([, left], [, right]) => right - left);
   const servers: ServerName[] = [];
-  for (const [server] of largest) {
-    if (server === deps.serverName || !(await mayTakePart(deps.events, live, server))) continue;
+  for (const server of live.likeliestServers) {
+    if (!(await mayTakePart(deps.events, live, server))) continue;
     if (servers.push(server) === most) break;
   }
   return servers;

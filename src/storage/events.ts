@@ -197,6 +197,12 @@ export function markRedacted(eventNo: number, redactedByNo: number): Statement {
   return sql`update events set redacted_by_no = ${redactedByNo} where event_no = ${eventNo} and redacted_by_no is null`;
 }
 
+/** Takes a redaction back, unless the content is gone already. */
+export function markUnredacted(eventNo: number, redactedByNo: number): Statement {
+  return sql`update events set redacted_by_no = null
+    where event_no = ${eventNo} and redacted_by_no = ${redactedByNo} and is_pruned = 0`;
+}
+
 /** Remembers which event a client's transaction made. */
 export function insertOnceKey(
   onceKey: { userId: UserId; scope: string; txnKey: string },

@@ -17,6 +17,7 @@ import { SCHEMA_11 } from './schema-11.ts';
 import { SCHEMA_12 } from './schema-12.ts';
 import { SCHEMA_13 } from './schema-13.ts';
 import { SCHEMA_15 } from './schema-15.ts';
+import { SCHEMA_16 } from './schema-16.ts';
 import { SCHEMA_17 } from './schema-17.ts';
 import { SCHEMA_18 } from './schema-18.ts';
 import { SCHEMA_19 } from './schema-19.ts';
@@ -50,6 +51,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 12, compatibleFrom: 1, title: 'what other servers push', script: SCHEMA_12 },
   { version: 13, compatibleFrom: 1, title: 'what other servers are told', script: SCHEMA_13 },
   { version: 15, compatibleFrom: 1, title: 'redacted events', script: SCHEMA_15 },
+  { version: 16, compatibleFrom: 1, title: 'rooms that are joined before their members come', script: SCHEMA_16 },
   { version: 17, compatibleFrom: 1, title: 'messages to devices', script: SCHEMA_17 },
   { version: 18, compatibleFrom: 1, title: 'keys of devices', script: SCHEMA_18 },
   { version: 19, compatibleFrom: 1, title: 'cross-signing', script: SCHEMA_19 },

@@ -20,4 +20,6 @@ export type RoomAsk = {
   readonly stateAfter: StateAfterName | null;
   /** True where all events behind `since` are the reader's to see: joined the whole time. */
   readonly seesAll: boolean;
+  /** Whether the members of a room that was joined before they came are known since then. */
+  readonly hasNewMembers: boolean;
 };

@@ -3,7 +3,7 @@
  * Spec v1.19: https://spec.matrix.org/v1.19/client-server-api/#syncing
  */
 import { LRUCache } from 'lru-cache';
-import type { UserId } from '../core/ids.ts';
+import type { EventId, UserId } from '../core/ids.ts';
 import { stateKeyTuple } from '../core/pdu.ts';
 import { atMost } from '../kit/lru-bound.ts';
 import type { ViewReader } from '../rooms/client-view.ts';
@@ -154,7 +154,24 @@ export class RoomStateViews {
       ([keyNo, eventNo]) => isFull || includeRedundantMembers || !isKnown(keyNo, eventNo),
     );
     this.#remember(ask, [...state, ...news, ...lastOfEachKey(live, ask.timeline)]);
-    return news.map(([, eventNo]) => eventNo);
+    const memberNos = news.map(([, eventNo]) => eventNo);
+    return live.isPartial ? [...memberNos, ...(await this.#claimedMembers(ask, state, further))] : memberNos;
+  }
+
+  /** Members whom a partial room does not know yet, as what they say names them: it was judged by that. */
+  async #claimedMembers(ask: StateAsk, state: StateNos, further: StateNos): Promise<number[]> {
+    const { live, timeline } = ask;
+    const lacking = new Map<string, EventId[]>();
+    const needed = whoNeedsIntroduction(timeline);
+    for (const { pdu } of timeline) {
+      const keyNo = live.keyNos.get(stateKeyTuple('m.room.member', pdu.sender));
+      const isKnown = keyNo !== undefined && (state.has(keyNo) || further.has(keyNo));
+      if (needed.has(pdu.sender) && !isKnown) lacking.set(pdu.sender, [...pdu.authEvents]);
+    }
+    const authEvents = await this.#deps.events.findManyById([...lacking.values()].flat());
+    return [...authEvents.values()]
+      .filter(({ pdu }) => pdu.type === 'm.room.member' && pdu.stateKey !== null && lacking.has(pdu.stateKey))
+      .map(({ eventNo }) => eventNo);
   }
 
   /** Member events that some keys had before the timeline first shows them, or have where it does not. */

@@ -67,7 +67,8 @@ export class RoomViews {
   async history(ask: RoomAsk, lastWord: StoredEvent | null = null): Promise<RoomHistory> {
     const { live, filter, reader } = ask;
     const timeline = await this.#timeline(ask);
-    const tellsSummary = ask.since === null || timeline.isLimited || timeline.events.some(changesSummary);
+    const tellsSummary =
+      ask.since === null || timeline.isLimited || ask.hasNewMembers || timeline.events.some(changesSummary);
     const heroes = tellsSummary ? await heroesOf(this.#deps.reader, live, reader.userId) : null;
     const state = await this.#states.state({
       ...ask,

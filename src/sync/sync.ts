@@ -307,6 +307,7 @@ export class Sync {
       wantsFullState: ask.wantsFullState,
       stateAfter: ask.stateAfter,
       seesAll: false,
+      hasNewMembers: false,
     };
     const isOldStay = end !== null && ask.since !== null && end.position <= ask.since;
     // Whoever was only invited, refused or banned learns that, and nothing of the room (threat D2).
@@ -334,8 +335,13 @@ export class Sync {
     accountData: readonly AccountDataRow[],
   ): Promise<string | null> {
     const isNew = before.has(row.roomNo);
+    const isLazy = ask.filter.room.state.lazyLoadMembers;
+    // Clients that want all members are told of a room when these are known.
+    if (!isLazy && live.wasPartialAt(upTo)) return null;
+    const isWholeSince = ask.since !== null && live.wholeSince !== null && live.wholeSince > ask.since;
     // Whoever left and came back has a gap that only visibility can fill.
-    const since = isNew && before.get(row.roomNo) !== 'join' ? null : ask.since;
+    const isShownAnew = (isNew && before.get(row.roomNo) !== 'join') || (isWholeSince && !isLazy);
+    const since = isShownAnew ? null : ask.since;
     const history = await this.#deps.roomViews.history({
       live,
       reader: ask.reader,
@@ -345,7 +351,8 @@ export class Sync {
       upTo,
       wantsFullState: ask.wantsFullState,
       stateAfter: ask.stateAfter,
-      seesAll: !isNew,
+      seesAll: !isNew && !isShownAnew,
+      hasNewMembers: isWholeSince,
     });
     const ephemeral = await this.#ephemeral(ask, live, since, upTo);
     const data = this.#roomAccountData(ask, live, accountData);
@@ -355,7 +362,7 @@ export class Sync {
       ask.since !== null &&
       this.#deps.changes.mayHaveChanged('receipt', live.roomNo, ask.since) &&
       this.#deps.changes.mayHaveChanged('receipt', ask.reader.userId, ask.since);
-    const isNews = history.hasEvents || history.hasState || ephemeral !== '' || data !== '' || hasRead;
+    const isNews = history.hasEvents || history.hasState || ephemeral !== '' || data !== '' || hasRead || isWholeSince;
     if (!isNews && since !== null && !ask.wantsFullState) return null;
     const parts: string[] = [`"timeline":${history.timelineText}`, `"${history.stateKey}":${history.stateText}`];
     if (ephemeral !== '' || since === null) parts.push(`"ephemeral":{"events":[${ephemeral}]}`);

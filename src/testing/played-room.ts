@@ -9,7 +9,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-valu
 import { type StateKeyTuple, stateKeyTuple } from '../core/pdu.ts';
 import { pduFromStored } from '../core/pdu-format.ts';
 import { findRoomRules, type RoomRules, type RoomVersion } from '../core/room-versions.ts';
-import type { EventFields, RemoteEvent, RemoteReply, RemoteServer } from './remote-server.ts';
+import type { EventFields, RemoteEvent, RemoteReply, RemoteRequest, RemoteServer } from './remote-server.ts';
 
 export type PlayedRoomOptions = {
   readonly version?: RoomVersion;
@@ -22,7 +22,7 @@ export type Spoil = (
   request: { readonly body: JsonValue | undefined },
 ) => RemoteReply | Promise<RemoteReply>;
 
-type Kind = 'make_join' | 'send_join' | 'make_leave' | 'send_leave' | 'make_knock' | 'send_knock';
+type Kind = `${'make' | 'send'}_${'join' | 'leave' | 'knock'}` | 'state' | 'state_ids';
 
 export class PlayedRoom {
   readonly remote: RemoteServer;
@@ -38,6 +38,12 @@ export class PlayedRoom {
   readonly received: JsonObject[] = [];
   /** Changes to what it answers, by request. */
   readonly spoils = new Map<Kind, Spoil>();
+  /** Whether it leaves the members out of the state where it is let. */
+  omitsMembers = false;
+  /** The servers that it says are in the room; itself where nothing is set. */
+  serversInRoom: JsonValue = null;
+  /** The state before each event of the room. */
+  readonly #statesBefore = new Map<string, readonly RemoteEvent[]>();
   last: RemoteEvent;
 
   constructor(remote: RemoteServer, { version = '11', joinRules = { join_rule: 'public' } }: PlayedRoomOptions = {}) {
@@ -72,6 +78,7 @@ export class PlayedRoom {
     { sender = this.creator, ...changes }: Partial<EventFields> = {},
   ): RemoteEvent {
     const event = this.build(type, stateKey, content, { sender, ...changes });
+    this.#statesBefore.set(event.eventId, [...this.state.values()]);
     this.last = event;
     if (stateKey !== null) this.#place(event);
     return event;
@@ -133,9 +140,37 @@ export class PlayedRoom {
     return { state: jsonOf(this.state.values()), auth_chain: jsonOf(this.replaced) };
   }
 
+  /** The same with the members left out but for those on which the rest stands. */
+  toldWithoutMembers(): JsonObject {
+    const state = [...this.state.values()].filter(({ pdu }) => pdu.type !== 'm.room.member');
+    const jsonOf = (events: readonly RemoteEvent[]) => events.map(({ json }) => json);
+    const servers_in_room = this.serversInRoom ?? [this.remote.serverName];
+    return { state: jsonOf(state), auth_chain: jsonOf(this.#chainOf(state)), members_omitted: true, servers_in_room };
+  }
+
+  /** What events rest on, without themselves. */
+  #chainOf(events: readonly RemoteEvent[]): RemoteEvent[] {
+    const all = new Map([...this.replaced, ...this.state.values()].map((event) => [event.eventId, event]));
+    const chain = new Map<string, RemoteEvent>();
+    const ahead = events.flatMap(({ pdu }) => [...pdu.authEvents]);
+    for (let eventId = ahead.pop(); eventId !== undefined; eventId = ahead.pop()) {
+      const event = all.get(eventId);
+      if (event === undefined || chain.has(eventId)) continue;
+      chain.set(eventId, event);
+      ahead.push(...event.pdu.authEvents);
+    }
+    for (const { eventId } of events) chain.delete(eventId);
+    return [...chain.values()];
+  }
+
+  #stateAt(query: URLSearchParams): { readonly state: readonly RemoteEvent[]; readonly chain: readonly RemoteEvent[] } {
+    const state = this.#statesBefore.get(query.get('event_id') ?? '') ?? [];
+    return { state, chain: this.#chainOf(state) };
+  }
+
   /** What it was asked of a kind. */
   requests(kind: Kind) {
-    return this.remote.requestsTo(new RegExp(`/${kind}/${encodeURIComponent(this.roomId)}/`));
+    return this.remote.requestsTo(new RegExp(`/${kind}/${encodeURIComponent(this.roomId)}(?:/|$)`));
   }
 
   #serve(): void {
@@ -146,17 +181,33 @@ export class PlayedRoom {
         return { room_version, event: this.template(userId, membership) };
       });
     }
-    this.#answer('PUT', 'send_join', ({ body }) => {
-      const { state, auth_chain } = this.told();
-      const event = this.#takeIn(body);
-      return { state, auth_chain, origin: this.remote.serverName, event };
+    this.#answer('PUT', 'send_join', ({ body, query }) => {
+      const isPartial = this.omitsMembers && query.get('omit_members') === 'true';
+      const told = isPartial ? this.toldWithoutMembers() : this.told();
+      const event = this.takeIn(body);
+      return { ...told, origin: this.remote.serverName, event };
+    });
+    this.remote.route('GET', /^\/_matrix\/federation\/v1\/event\//, ({ path }) => {
+      const eventId = decodeURIComponent(path.split('/').at(-1)!);
+      const event = [...this.replaced, ...this.state.values()].find((each) => each.eventId === eventId);
+      if (event === undefined)
+        return { status: 404, json: { errcode: 'M_NOT_FOUND', error: 'Not an event of this room.' } };
+      return { json: { origin: this.remote.serverName, origin_server_ts: 1, pdus: [event.json] } };
+    });
+    this.#answer('GET', 'state_ids', ({ query }) => {
+      const { state, chain } = this.#stateAt(query);
+      return { pdu_ids: state.map(({ eventId }) => eventId), auth_chain_ids: chain.map(({ eventId }) => eventId) };
+    });
+    this.#answer('GET', 'state', ({ query }) => {
+      const { state, chain } = this.#stateAt(query);
+      return { pdus: state.map(({ json }) => json), auth_chain: chain.map(({ json }) => json) };
     });
     this.#answer('PUT', 'send_leave', ({ body }) => {
-      this.#takeIn(body);
+      this.takeIn(body);
       return {};
     });
     this.#answer('PUT', 'send_knock', ({ body }) => {
-      this.#takeIn(body);
+      this.takeIn(body);
       const stripped = [...this.state.values()].map(({ pdu: { type, stateKey, sender, content } }) => {
         return { type, state_key: stateKey, sender, content };
       });
@@ -164,12 +215,8 @@ export class PlayedRoom {
     });
   }
 
-  #answer(
-    method: string,
-    kind: Kind,
-    say: (request: { path: string; body: JsonValue | undefined }) => JsonObject,
-  ): void {
-    const path = new RegExp(`^/_matrix/federation/v\\d/${kind}/${encodeURIComponent(this.roomId)}/`);
+  #answer(method: string, kind: Kind, say: (request: RemoteRequest) => JsonObject): void {
+    const path = new RegExp(`^/_matrix/federation/v\\d/${kind}/${encodeURIComponent(this.roomId)}(?:/|$)`);
     this.remote.route(method, path, (request) => {
       const spoil = this.spoils.get(kind) ?? ((json) => ({ json }));
       return spoil(say(request), request);
@@ -177,7 +224,7 @@ export class PlayedRoom {
   }
 
   /** Takes an event in, signed where one of its users lets another one in. */
-  #takeIn(body: JsonValue | undefined): JsonObject {
+  takeIn(body: JsonValue | undefined): JsonObject {
     const sent = isJsonObject(body) && isJsonObject(body['content']) ? body : { content: {} };
     // The server under test sends these.
     const content = sent['content'] as JsonObject;
@@ -186,6 +233,7 @@ export class PlayedRoom {
     this.received.push(json);
     const eventId = eventIdOf(this.rules, json);
     const pdu = pduFromStored(this.rules, eventId, json);
+    this.#statesBefore.set(eventId, [...this.state.values()]);
     this.last = { eventId, json, pdu };
     this.#place(this.last);
     return json;

@@ -90,7 +90,13 @@ for (let number = 1; number < memberCount; number++) {
     avatar_url: `mxc://s/${number}`,
   });
 }
-const told = [...state.values()].map(({ json }) => JSON.stringify(json)).join(',');
+const textOf = (pdus: readonly Pdu[]): string => pdus.map(({ json }) => JSON.stringify(json)).join(',');
+const told = textOf([...state.values()]);
+const toldIds = [...state.values()].map(({ eventId }) => `"${eventId}"`).join(',');
+const isMember = ({ type }: Pdu): boolean => type === 'm.room.member';
+const toldWithoutMembers = textOf([...state.values()].filter((pdu) => !isMember(pdu)));
+// All that the rest of the state stands on.
+const creatorJoined = textOf([...state.values()].filter(isMember).slice(0, 1));
 
 process.send!({ port, roomId, servers } satisfies PlayedResident);
 
@@ -115,7 +121,15 @@ function answer(url: string, host: string, body: string): string {
     };
     return JSON.stringify({ room_version: '11', event });
   }
+  if (url.includes('/state_ids/')) return `{"pdu_ids":[${toldIds}],"auth_chain_ids":[]}`;
+  if (url.includes('/state/')) return `{"pdus":[${told}],"auth_chain":[]}`;
+  if (url.includes('/event/')) return JSON.stringify({ origin: servers[0], origin_server_ts: 1, pdus: [last!.json] });
   // What is told of the room, or of who is there, is none of its business.
   if (url.includes('/federation/v1/send/')) return '{"pdus":{}}';
+  if (url.includes('omit_members=true')) {
+    const names = servers.map((name) => `"${name}"`).join(',');
+    const rest = `"members_omitted":true,"servers_in_room":[${names}],"origin":"${servers[0]}","event":${body}`;
+    return `{"state":[${toldWithoutMembers}],"auth_chain":[${creatorJoined}],${rest}}`;
+  }
   return `{"state":[${told}],"auth_chain":[],"origin":"${servers[0]}","event":${body}}`;
 }

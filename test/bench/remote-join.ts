@@ -1,6 +1,6 @@
 /**
- * What joining a large room on another server costs, from the client's request to the answer, signatures and their keys
- * included, and for how long it keeps the event loop: `npm run node -- test/bench/remote-join.ts [members] [servers]`.
+ * What joining a large room on another server costs, signatures and their keys included: from the client's request until
+ * the room can be used, and until its members are known; and for how long that keeps the event loop: `npm run node -- test/bench/remote-join.ts [members] [servers]`.
  * The other server runs in a process of its own; both databases where `MYELIN_TEST_POSTGRES` names a server.
  */
 import { fork } from 'node:child_process';
@@ -32,15 +32,21 @@ for (const kind of kinds) {
     delay.enable();
     const [start, cpu] = [performance.now(), process.cpuUsage()];
     const reply = await alice.post(`/v3/join/${encodeURIComponent(played.roomId)}`);
+    const joinedMs = performance.now() - start;
+    if (reply.status !== 200) throw new Error(JSON.stringify(reply.body));
+    const filter = JSON.stringify({ room: { state: { lazy_load_members: true } } });
+    const { rooms } = await alice.sync(undefined, { filter });
+    if (rooms.join[played.roomId] === undefined) throw new Error('The room is not shown.');
+    await alice.say(played.roomId, 'Hello');
+    const usableMs = performance.now() - start;
+    const { joined } = (await alice.get(`/v3/rooms/${encodeURIComponent(played.roomId)}/joined_members`)).body;
     const took = performance.now() - start;
     const { user, system } = process.cpuUsage(cpu);
     delay.disable();
-
-    if (reply.status !== 200) throw new Error(JSON.stringify(reply.body));
-    const { joined } = (await alice.get(`/v3/rooms/${encodeURIComponent(played.roomId)}/joined_members`)).body;
     if (Object.keys(joined).length !== memberCount + 1) throw new Error(`${Object.keys(joined).length} members`);
     console.log(
-      `${kind.padEnd(8)} ${String(memberCount).padStart(6)} members of ${serverCount} servers: ${took.toFixed(0)} ms, ` +
+      `${kind.padEnd(8)} ${String(memberCount).padStart(6)} members of ${serverCount} servers: joined after ${joinedMs.toFixed(0)} ms, ` +
+        `usable (seen in a sync, something said) after ${usableMs.toFixed(0)}, whole after ${took.toFixed(0)} ms, ` +
         `CPU ${((user + system) / 1000).toFixed(0)} ms, longest hold of the event loop ${(delay.max / 1e6).toFixed(1)} ms`,
     );
     for (const cleanup of cleanups) await cleanup();

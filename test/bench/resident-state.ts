@@ -27,7 +27,7 @@ for (let number = 0; number < 100; number++) {
   said.push(event!.eventId);
 }
 const residentRooms = new ResidentRooms(engine);
-const residentState = new ResidentState({ residentRooms, graph: engine.graph });
+const residentState = new ResidentState({ residentRooms, rooms: engine.rooms, graph: engine.graph });
 const residentHistory = new ResidentHistory({
   residentRooms,
   graph: engine.graph,
