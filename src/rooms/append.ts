@@ -25,7 +25,7 @@ import type { Clock } from '../kit/clock.ts';
 import { nextTurn } from '../kit/next-turn.ts';
 import type { Random } from '../kit/random.ts';
 import type { Database } from '../storage/database.ts';
-import { listRedactions, type Standing } from '../storage/events.ts';
+import type { Standing } from '../storage/events.ts';
 import type { AuthIndex } from './auth-index.ts';
 import type { EventStore } from './event-store.ts';
 import type { Extremity } from './live-room.ts';
@@ -320,7 +320,7 @@ export async function applyRedactions(deps: AppendDeps, work: RoomWork, event: S
   }
   if (serverNameOf(pdu.sender) === deps.serverName) return;
   // A redaction can come before what it redacts.
-  for (const redactionNo of await listRedactions(deps.db, live.roomNo, pdu.eventId)) {
+  for (const redactionNo of await work.redactionsAhead.of(pdu.eventId)) {
     const [redaction] = await work.events([redactionNo]);
     if (redaction!.isShown && (await mayRedact(work, redaction!, event))) work.redact(redaction!, pdu.eventId, event);
   }

@@ -76,3 +76,38 @@ test('of old history in a chain only the end of what was taken in waits, and bec
   assert.deepEqual(await append(old, older, stranger), ['ok', 'ok', 'rejected']);
   assert.deepEqual(tips(), [back.eventId, older.eventId]);
 });
+
+test('a redaction that comes before what it redacts takes effect, in one batch and in the next one', async (t) => {
+  const parts = await engineScene(t, '11');
+  const { rooms, roomId, live, events } = parts;
+  const dan = '@dan:elsewhere.org' as UserId;
+  const append = (...pdus: Pdu[]) =>
+    rooms.append(
+      roomId,
+      pdus.map((pdu) => ({ pdu, kind: 'live' })),
+    );
+  const isRedacted = async ({ eventId }: Pdu) => (await events.findById(eventId))?.isRedacted;
+  const tip = (await events.findById([...live.extremities.keys()][0]!))!;
+  const join = await forge(parts, live, [tip], stateDraft(dan, 'm.room.member', dan, { membership: 'join' }));
+  await append(join);
+  const joined = (await events.findById(join.eventId))!;
+  const says = (body: string) => forge(parts, live, [joined], sayDraft(dan, body));
+  const takesBack = ({ eventId: redacts }: Pdu) =>
+    forge(parts, live, [joined], {
+      type: 'm.room.redaction',
+      stateKey: null,
+      sender: dan,
+      content: { redacts },
+      redacts,
+    });
+
+  const one = await says('one');
+  await append(await takesBack(one), one);
+  assert.equal(await isRedacted(one), true);
+
+  const other = await says('other');
+  const redaction = await takesBack(other);
+  // The second batch is prepared while the first one is on its way to the disk.
+  await Promise.all([append(redaction), append(other)]);
+  assert.equal(await isRedacted(other), true);
+});

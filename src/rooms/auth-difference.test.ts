@@ -139,7 +139,7 @@ for (const version of ['2', '12'] as const) {
       const relations = new Relations({ db });
       for (let round = 0; round < 40; round++) {
         const authIndex = new AuthIndex({ db, events, cacheBytesMax: 2000 });
-        const work = new RoomWork({ stream, events, snapshots, relations, authIndex }, live);
+        const work = new RoomWork({ db, stream, events, snapshots, relations, authIndex }, live);
         const chosen = Array.from({ length: 2 + (round % 3) }, () => rows[random.integer(rows.length)]!.snapshot_no);
         const whole = [];
         for (const snapshotNo of chosen) whole.push(await snapshots.entries(live.roomNo, snapshotNo));

@@ -47,6 +47,8 @@ export class LiveRoom {
   isAuthIndexed = false;
   /** Prev events that have no place in our graph: history is missing before the events that name them. */
   readonly missingPrevEvents = new Set<EventId>();
+  /** Redactions of events that are not here, on their way to the disk: no query finds them yet. */
+  readonly redactionsAhead = new Map<EventId, Set<number>>();
   joinedCount = 0;
   invitedCount = 0;
   /** Set while the members of the room are not known yet; all else of its state is. */

@@ -6,6 +6,7 @@
 import { type EventId, type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
 import { stateKeyTuple } from '../core/pdu.ts';
 import { isWellFormedEdit } from '../core/relation.ts';
+import type { Database } from '../storage/database.ts';
 import {
   deleteForwardExtremity,
   type EventRow,
@@ -40,12 +41,14 @@ import type { Stream, StreamPosition } from '../stream/stream.ts';
 import { type AuthIndex, RoomAuthIndex } from './auth-index.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom, PartialState } from './live-room.ts';
+import { RedactionsAhead } from './redactions-ahead.ts';
 import type { Relations } from './relations.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { StateChange } from './state-tree.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 export type WorkDeps = {
+  readonly db: Database;
   readonly stream: Stream;
   readonly events: EventStore;
   readonly snapshots: Snapshots;
@@ -63,6 +66,7 @@ export class RoomWork {
   readonly placed: StoredEvent[] = [];
   /** Earlier events whose row this batch changes. */
   readonly changed: StoredEvent[] = [];
+  readonly redactionsAhead: RedactionsAhead;
   #auth: RoomAuthIndex | null = null;
   readonly #deps: WorkDeps;
   /** Whether the current state is another one after this batch, or says something else. */
@@ -92,6 +96,7 @@ export class RoomWork {
   constructor(deps: WorkDeps, live: LiveRoom) {
     this.#deps = deps;
     this.live = live;
+    this.redactionsAhead = new RedactionsAhead(deps.db, live);
   }
 
   /** The room's index of auth chains, with what this batch adds to it. Most batches need none. */
@@ -123,6 +128,7 @@ export class RoomWork {
   async lookAhead(eventIds: readonly EventId[]): Promise<void> {
     const found = await this.#deps.events.findManyById(eventIds);
     for (const eventId of eventIds) if (!found.has(eventId)) this.#absent.add(eventId);
+    await this.redactionsAhead.lookUp(eventIds);
   }
 
   /** Those of the events that we have, by ID: those of this batch first. */
@@ -482,6 +488,7 @@ export class RoomWork {
   /** Notes that an event asks for a redaction, and lets it take effect where `target` is given. */
   redact(redaction: StoredEvent, redacts: EventId, target: StoredEvent | null): void {
     this.statements.push(insertRedaction(this.live.roomNo, redacts, redaction.eventNo));
+    if (target === null) this.redactionsAhead.note(redaction, redacts);
     if (target === null || target.isRedacted) return;
     if (target.isState) this.#changesState = true;
     this.statements.push(markRedacted(target.eventNo, redaction.eventNo));
@@ -513,6 +520,7 @@ export class RoomWork {
   publish(usersOf: (event: StoredEvent) => ReadonlySet<UserId> | UserId[]): void {
     const { live } = this;
     this.#auth?.end(true);
+    this.redactionsAhead.end();
     if (this.#changesShown) live.forgetRecent();
     for (const event of this.changed) live.replaceRecent(event);
     this.#deps.relations.changed(this.#parents);
@@ -554,6 +562,7 @@ export class RoomWork {
   /** The batch never reached the disk: nothing of it may be found in a cache or be waited for. */
   abandon(): void {
     this.#auth?.end(false);
+    this.redactionsAhead.end();
     this.#deps.events.drop([...this.#events.keys()]);
     this.#deps.snapshots.drop(this.live.roomNo, this.#snapshotNos);
     for (const position of this.#positions) this.#deps.stream.release(position);

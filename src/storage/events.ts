@@ -184,12 +184,17 @@ export function insertRedaction(roomNo: number, redacts: EventId, eventNo: numbe
     on conflict do nothing`;
 }
 
-/** Numbers of the events that ask for the redaction of one event. */
-export async function listRedactions(db: Reader, roomNo: number, redacts: EventId): Promise<number[]> {
-  const rows = await db.all<{ event_no: number }>(
-    sql`select event_no from redactions where room_no = ${roomNo} and redacts = ${redacts} order by event_no`,
+/** Which events ask for the redaction of which of the given ones, by number. By room and event: primary key. */
+export async function listRedactions(
+  db: Reader,
+  roomNo: number,
+  redacts: readonly EventId[],
+): Promise<{ redacts: EventId; eventNo: number }[]> {
+  const rows = await db.all<{ redacts: string; event_no: number }>(
+    sql`select redacts, event_no from redactions where room_no = ${roomNo} and redacts ${anyOf(redacts)}
+        order by event_no`,
   );
-  return rows.map((row) => row.event_no);
+  return rows.map((row) => ({ redacts: row.redacts as EventId, eventNo: row.event_no }));
 }
 
 /** Makes a redaction take effect; the first one stays. */
