@@ -112,6 +112,7 @@ export async function takeIn(work: RoomWork, pdus: readonly Pdu[]): Promise<Map<
     const chunk = ordered.slice(start, start + EVENTS_PER_TURN);
     const known = await work.find(chunk.map(({ eventId }) => eventId));
     const named = new Set(chunk.flatMap(({ authEvents }) => authEvents));
+    if (rules.roomIdIsCreateHash) named.add(createIdOf(work.live.roomId));
     const elsewhere = [...named].filter((eventId) => !own.has(eventId) && !taken.has(eventId));
     for (const event of (await work.find(elsewhere)).values()) {
       if (event.row.roomNo === roomNo && !event.isOutOfBand) taken.set(event.eventId, event);
@@ -146,8 +147,8 @@ function judge(rules: RoomRules, pdu: Pdu, taken: ReadonlyMap<EventId, StoredEve
   if (!sizes.allowed) return sizes;
   const authEvents = pdu.authEvents.flatMap((eventId) => taken.get(eventId) ?? []);
   if (authEvents.length < pdu.authEvents.length) return reject('an auth event is missing');
-  // In a room version in which the create event names the room it is no auth event. The sigil is all that differs.
-  const create = rules.roomIdIsCreateHash ? taken.get(`$${pdu.roomId.slice(1)}` as EventId) : undefined;
+  // In a room version in which the create event names the room it is no auth event.
+  const create = rules.roomIdIsCreateHash ? taken.get(createIdOf(pdu.roomId)) : undefined;
   const isRejected = ({ eventId }: Pdu): boolean => taken.get(eventId)?.row.standing === 'rejected';
   const verdict = checkAuthEvents(
     rules,
@@ -164,6 +165,9 @@ function judge(rules: RoomRules, pdu: Pdu, taken: ReadonlyMap<EventId, StoredEve
     )?.pdu;
   return checkAuth(rules, pdu, lookup, { hasAuthorisingSignature: () => true });
 }
+
+/** The create event of a room that it names: the sigil is all that differs. */
+const createIdOf = (roomId: RoomId): EventId => `$${roomId.slice(1)}` as EventId;
 
 async function snapshotOf(work: RoomWork, state: readonly StoredEvent[]): Promise<number> {
   const changes = state.map(({ pdu, eventNo }): StateChange => [work.keyNo(pdu.type, pdu.stateKey!), eventNo]);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { forEachDatabase } from '../../test/support/databases.ts';
 import type { JsonObject, JsonValue } from '../core/json-value.ts';
+import type { RoomVersion } from '../core/room-versions.ts';
 import { type Clock, handClock, systemClock } from '../kit/clock.ts';
 import { PlayedRoom } from '../testing/played-room.ts';
 import { type RemoteEvent, type RemoteServer, remoteServer } from '../testing/remote-server.ts';
@@ -13,6 +14,10 @@ import { testServer } from '../testing/test-server.ts';
 const LAZY = JSON.stringify({ room: { state: { lazy_load_members: true }, timeline: { lazy_load_members: true } } });
 const MEMBERS = 60;
 const joinPath = ({ roomId }: PlayedRoom): string => `/v3/join/${encodeURIComponent(roomId)}?via=remote.test`;
+
+async function joins(user: TestUser, room: PlayedRoom): Promise<void> {
+  succeeded(await user.post(joinPath(room)));
+}
 
 /** Something that is held back until it is let go. */
 class Gate {
@@ -31,8 +36,8 @@ class Gate {
 }
 
 /** A room with many members on a played server that leaves them out of its answer, and tells them through a gate. */
-function largeRoom(remote: RemoteServer, gate: Gate | null): PlayedRoom {
-  const room = new PlayedRoom(remote);
+function largeRoom(remote: RemoteServer, gate: Gate | null, version: RoomVersion): PlayedRoom {
+  const room = new PlayedRoom(remote, { version });
   room.omitsMembers = true;
   room.add('m.room.name', '', { name: 'The large one' });
   for (let number = 0; number < MEMBERS; number++) {
@@ -49,7 +54,10 @@ function largeRoom(remote: RemoteServer, gate: Gate | null): PlayedRoom {
 }
 
 forEachDatabase((database) => {
-  async function scene(t: TestContext, { gate = new Gate() as Gate | null, clock = systemClock() as Clock } = {}) {
+  async function scene(
+    t: TestContext,
+    { gate = new Gate() as Gate | null, clock = systemClock() as Clock, version = '11' as RoomVersion } = {},
+  ) {
     const server = await testServer(t, { database, clock });
     const remote = await remoteServer(t, server);
     const told: JsonObject[] = [];
@@ -58,7 +66,7 @@ forEachDatabase((database) => {
       return { json: { pdus: {} } };
     });
     t.after(() => gate?.open());
-    const room = largeRoom(remote, gate);
+    const room = largeRoom(remote, gate, version);
     return { server, remote, room, told, gate: gate!, alice: await server.user('alice') };
   }
 
@@ -93,7 +101,7 @@ forEachDatabase((database) => {
     const { server, remote, room, told, gate, alice } = await scene(t);
     const before = (await alice.sync()).next_batch;
 
-    await alice.join(joinPathless(room));
+    await joins(alice, room);
     const sent = await alice.say(room.roomId, 'already here');
     await gate.reached;
     const heard = room.add('m.room.message', null, { body: 'welcome' }, { sender: remote.userId('user7') });
@@ -134,8 +142,8 @@ forEachDatabase((database) => {
   });
 
   test('after a restart the members are fetched on', async (t) => {
-    const { server, room, gate, alice } = await scene(t);
-    await alice.join(joinPathless(room));
+    const { server, room, gate, alice } = await scene(t, { version: '12' });
+    await joins(alice, room);
     await gate.reached;
 
     await server.stop();
@@ -171,7 +179,7 @@ forEachDatabase((database) => {
       }));
     }
 
-    await alice.join(joinPathless(room));
+    await joins(alice, room);
 
     assert.equal((await membersOf(alice, room)).length, MEMBERS + 2);
     assert.ok(liar.requestsTo(/state_ids/).length > 0);
@@ -184,7 +192,7 @@ forEachDatabase((database) => {
     const clock = handClock();
     const { room, alice } = await scene(t, { gate: null, clock });
     room.spoils.set('state_ids', () => ({ status: 404, json: { errcode: 'M_NOT_FOUND', error: 'no' } }));
-    await alice.join(joinPathless(room));
+    await joins(alice, room);
     await alice.say(room.roomId, 'meanwhile');
     room.spoils.delete('state_ids');
 
@@ -206,7 +214,7 @@ forEachDatabase((database) => {
       return { json: { pdus: {} } };
     });
     room.serversInRoom = ['remote.test', 'false.test', 'myelin.test', 'false.test'];
-    await alice.join(joinPathless(room));
+    await joins(alice, room);
     const { prevEvents, authEvents, depth } = room.last.pdu;
     const forged = false_.buildEvent(room.version, {
       roomId: room.roomId,
@@ -266,7 +274,7 @@ forEachDatabase((database) => {
     const derekJoined = room.add('m.room.member', derek, { membership: 'join' }, { sender: derek });
     room.add('m.room.member', derek, { membership: 'leave' }, { sender: derek });
     const elsieJoined = room.add('m.room.member', elsie, { membership: 'join' }, { sender: elsie });
-    await alice.join(joinPathless(room));
+    await joins(alice, room);
     const joined = room.last;
     const next = (before: RemoteEvent) => ({ prevEvents: [before.eventId], depth: before.pdu.depth + 1 });
     const kick = room.build(
@@ -315,10 +323,10 @@ forEachDatabase((database) => {
   test('while the members come the user leaves, comes back, and others come too', async (t) => {
     const { server, room, told, gate, alice } = await scene(t);
     const bob = await server.user('bob');
-    await alice.join(joinPathless(room));
+    await joins(alice, room);
     const since = (await alice.sync(undefined, { filter: LAZY })).next_batch;
 
-    await bob.join(joinPathless(room));
+    await joins(bob, room);
     await alice.leave(room.roomId);
     const left = await alice.sync(since, { filter: LAZY });
     await until(
@@ -326,7 +334,7 @@ forEachDatabase((database) => {
       (all) => all.includes('leave'),
     );
     for (const json of told) room.takeIn(json);
-    await alice.join(joinPathless(room));
+    await joins(alice, room);
     await bob.leave(room.roomId);
     await alice.leave(room.roomId);
     await until(
@@ -334,7 +342,7 @@ forEachDatabase((database) => {
       (count) => count >= 3,
     );
     for (const json of told.slice(1)) room.takeIn(json);
-    await alice.join(joinPathless(room));
+    await joins(alice, room);
     gate.open();
 
     assert.ok(left.rooms.leave[room.roomId] !== undefined);
@@ -344,8 +352,6 @@ forEachDatabase((database) => {
     await alice.say(room.roomId, 'still here');
   });
 });
-
-const joinPathless = ({ roomId }: PlayedRoom): string => `${roomId}`;
 
 function typing(remote: RemoteServer, room: PlayedRoom, localpart: string): JsonObject {
   const content = { room_id: room.roomId, user_id: remote.userId(localpart), typing: true };
