@@ -9,6 +9,8 @@ import type { Retention } from '../rooms/retention.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { EventPurge } from '../senders/event-purge.ts';
 import { RedactedContent } from '../senders/redacted-content.ts';
+import { forgetRemoteLeftovers } from '../senders/remote-leftovers.ts';
+import { RoomPurge } from '../senders/room-purge.ts';
 import type { Database } from '../storage/database.ts';
 import { deleteOnceKeysBefore } from '../storage/events.ts';
 import { deleteStrayDeviceLists } from '../storage/remote-devices.ts';
@@ -42,6 +44,18 @@ export function composeTimedJobs(deps: TimedJobsDeps): () => Promise<void> {
     events,
     keptMs: config.rooms.redactionRetentionMs,
   });
+  const roomPurge = new RoomPurge({
+    ...deps,
+    log: log.child('senders.room-purge'),
+    serverName: config.server.serverName,
+    keptMs: config.rooms.forgottenRoomRetentionMs,
+  });
+  const stopLeftovers = forgetRemoteLeftovers({
+    db,
+    clock,
+    log: log.child('senders.remote-leftovers'),
+    pauseMaxMs: config.federation.destinationRetryMaxMs,
+  });
   const stopForgetting = every(
     clock,
     HOUR_MS,
@@ -55,6 +69,7 @@ export function composeTimedJobs(deps: TimedJobsDeps): () => Promise<void> {
   );
   return async () => {
     stopForgetting();
-    await Promise.all([eventPurge.stop(), redactedContent.stop()]);
+    stopLeftovers();
+    await Promise.all([eventPurge.stop(), redactedContent.stop(), roomPurge.stop()]);
   };
 }

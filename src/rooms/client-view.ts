@@ -228,7 +228,9 @@ export class ClientViews {
   /** A position since which the user has been in the room; above all positions for who is not in it now. */
   async #insideSince(live: LiveRoom, userId: UserId): Promise<number> {
     const eventNo = live.membershipOf(userId) === 'join' ? live.currentNo('m.room.member', userId) : null;
-    return eventNo === null ? Number.POSITIVE_INFINITY : (await this.#deps.events.get(eventNo)).position;
+    // Of a join that another server told as state nobody knows since when.
+    const member = eventNo === null ? null : await this.#deps.events.get(eventNo);
+    return member?.row.position ?? Number.POSITIVE_INFINITY;
   }
 
   async #related(events: readonly StoredEvent[]): Promise<Map<number, StoredEvent> | null> {

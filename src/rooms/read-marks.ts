@@ -28,7 +28,8 @@ export async function readMarksOf(
   const threads = new Map<string, StreamPosition>();
   // What happened before the user came in is nothing that they left unread.
   const memberNo = live.currentNo('m.room.member', userId);
-  const joinedAt = memberNo === null ? 0 : (await firstJoin(events, await events.get(memberNo))).position;
+  // Of a join that another server told as state nobody knows when it was: then all that we have is unread.
+  const joinedAt = memberNo === null ? 0 : ((await firstJoin(events, await events.get(memberNo))).row.position ?? 0);
   let everywhere = joinedAt;
   for (const { type, threadId, eventPosition } of await listReceiptsOfUser(db, live.roomNo, userId)) {
     if (type === 'm.fully_read') continue;
@@ -47,7 +48,8 @@ async function firstJoin(events: EventStore, member: StoredEvent): Promise<Store
   let event = member;
   for (let step = 0; step < STEPS_MAX && event.row.replacesNo !== null; step++) {
     const before = await events.get(event.row.replacesNo);
-    if (before.pdu.content['membership'] !== 'join') break;
+    // One without a place was told by another server: it is from a time of which we know nothing.
+    if (before.pdu.content['membership'] !== 'join' || before.row.position === null) break;
     event = before;
   }
   return event;

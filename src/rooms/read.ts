@@ -142,7 +142,7 @@ export class RoomReader {
     let eventNo = live.currentNo('m.room.member', userId);
     for (let step = 0; eventNo !== null && step < MEMBER_STEPS_MAX; step++) {
       const event = await this.#deps.events.get(eventNo);
-      if (event.pdu.content['membership'] === 'join') return event.position;
+      if (event.pdu.content['membership'] === 'join') return event.row.position ?? Number.NEGATIVE_INFINITY;
       eventNo = event.row.replacesNo;
     }
     return Number.NEGATIVE_INFINITY;

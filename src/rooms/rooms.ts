@@ -32,6 +32,7 @@ import { buildOutOfBandLeave, type OutOfBandMembership, receiveOutOfBand } from 
 import type { PolicySignatures } from './policy-signatures.ts';
 import { RoomWork } from './room-work.ts';
 import { DUMMY_EVENT_TYPE, type StoredEvent } from './stored-event.ts';
+import { TipHealing } from './tip-healing.ts';
 import { WholeWaits } from './whole-waits.ts';
 
 type Held = {
@@ -39,8 +40,6 @@ type Held = {
   /** Commits under way; the room may be read anew only when they have ended. */
   readonly inFlight: Set<Promise<void>>;
   isSpoiled: boolean;
-  /** With how many tips nobody was found who may join them; 0 where that was not so. */
-  unhealedTips: number;
 };
 
 /** What is done to a batch before it goes to the disk. */
@@ -57,8 +56,6 @@ export type RoomsDeps = AppendDeps & {
   readonly policies: PolicySignatures;
 };
 
-/** How many local users are tried for one who may join tips. */
-const HEALERS_MAX = 20;
 /** How many tips a room has, as the metrics tell it: up to each of these. */
 const TIP_COUNTS = [1, 10, PREV_EVENTS_MAX];
 
@@ -69,12 +66,18 @@ export class Rooms {
   readonly #onceKeys: OnceKeys;
   #lastCreateTs = 0;
   readonly #once = new Map<string, Promise<StoredEvent[]>>();
-  readonly #healing = new Set<RoomId>();
+  readonly #healing: TipHealing;
   readonly #wholeWaits: WholeWaits;
 
   constructor(deps: RoomsDeps) {
     this.#deps = deps;
     this.#onceKeys = new OnceKeys(deps);
+    this.#healing = new TipHealing({
+      threshold: deps.dummyEventsThreshold,
+      atHand: (roomId) => this.atHand(roomId),
+      get: (roomId) => this.get(roomId),
+      send: (roomId, drafts) => this.send(roomId, drafts),
+    });
     this.#wholeWaits = new WholeWaits(deps.clock);
     this.#held = new LRUCache({
       maxSize: deps.roomsBytesMax,
@@ -226,7 +229,7 @@ export class Rooms {
     });
     await committed.done;
     if (onceKey !== null) this.#onceKeys.note(onceKey);
-    this.#healLater(roomId);
+    this.#healing.later(roomId);
     return made!;
   }
 
@@ -298,7 +301,6 @@ export class Rooms {
         live: new LiveRoom(room, serverName),
         inFlight: new Set(),
         isSpoiled: false,
-        unhealedTips: 0,
       };
       this.#deps.events.keepRoom(room);
       held.live.isAuthIndexed = true;
@@ -322,50 +324,8 @@ export class Rooms {
       });
     });
     await committed.done;
-    this.#healLater(roomId);
+    this.#healing.later(roomId);
     return verdicts;
-  }
-
-  #wantsHealing(live: LiveRoom): boolean {
-    return live.extremities.size > this.#deps.dummyEventsThreshold && live.isServerJoined;
-  }
-
-  /** Joins the tips of a room where they have piled up, in a turn of its own: whoever waits for the room goes first. */
-  #healLater(roomId: RoomId): void {
-    const live = this.atHand(roomId);
-    if (live === null || !this.#wantsHealing(live) || this.#healing.has(roomId)) return;
-    this.#healing.add(roomId);
-    void this.#heal(roomId)
-      .catch(() => {})
-      .finally(() => this.#healing.delete(roomId));
-  }
-
-  /**
-   * Joins the tips by events of a local user that clients do not see. Where no local user may send anything, that is tried
-   * again only when they have become twice as many.
-   */
-  async #heal(roomId: RoomId): Promise<void> {
-    for (;;) {
-      const held = await this.#inQueue(roomId, () => this.#hold(roomId));
-      const tips = held.live.extremities.size;
-      if (!this.#wantsHealing(held.live) || tips < held.unhealedTips * 2) return;
-      const isJoined = await this.#joinTips(held.live);
-      held.unhealedTips = isJoined ? 0 : tips;
-      if (!isJoined) return;
-    }
-  }
-
-  async #joinTips({ roomId, joinedLocal }: LiveRoom): Promise<boolean> {
-    for (const sender of [...joinedLocal].slice(0, HEALERS_MAX)) {
-      try {
-        await this.#send(roomId, [{ type: DUMMY_EVENT_TYPE, stateKey: null, sender, content: {} }], null, []);
-        return true;
-      } catch (error) {
-        if (!(error instanceof MatrixError)) throw error;
-        if (error.status !== 403) return false;
-      }
-    }
-    return false;
   }
 
   /** How many rooms in memory have how many forward extremities, by the upper bound of a few ranges. */
@@ -495,6 +455,29 @@ export class Rooms {
     await this.receiveOutOfBand({ roomId, rules: live.rules, pdu, strippedState: null });
   }
 
+  /**
+   * Takes a room out of memory, while `deed` takes it out of the database: nobody comes in meanwhile.
+   *
+   * @returns what the deed gives: whether the room is gone; false for one that we do not know
+   */
+  async purge(roomId: RoomId, deed: (roomNo: number) => Promise<boolean>): Promise<boolean> {
+    return this.#inQueue(roomId, async () => {
+      const held = this.#held.get(roomId);
+      if (held !== undefined) {
+        // Whoever asks for it from now on waits.
+        this.#spoil(held);
+        await Promise.allSettled(held.inFlight);
+      }
+      const room = await findRoom(this.#deps.db, roomId);
+      if (room === undefined) return false;
+      try {
+        return await deed(room.roomNo);
+      } finally {
+        this.#held.delete(roomId);
+      }
+    });
+  }
+
   /** The room in memory, made where nothing is known of it; on disk with the first batch. */
   async #holdOrMake(roomId: RoomId, rules: RoomRules): Promise<Held> {
     const { db, events, stream, clock } = this.#deps;
@@ -570,7 +553,7 @@ export class Rooms {
     const live = await LiveRoom.load({ db, snapshots, serverName }, room);
     const work = new RoomWork(this.#deps, live);
     await settleCurrentState(this.#deps, work);
-    held = { live, inFlight: new Set(), isSpoiled: false, unhealedTips: 0 };
+    held = { live, inFlight: new Set(), isSpoiled: false };
     this.#held.set(roomId, held);
     return held;
   }

@@ -21,6 +21,7 @@ import { SCHEMA_16 } from './schema-16.ts';
 import { SCHEMA_17 } from './schema-17.ts';
 import { SCHEMA_18 } from './schema-18.ts';
 import { SCHEMA_19 } from './schema-19.ts';
+import { SCHEMA_20 } from './schema-20.ts';
 import { SCHEMA_24 } from './schema-24.ts';
 import { sql } from './sql.ts';
 
@@ -55,6 +56,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 17, compatibleFrom: 1, title: 'messages to devices', script: SCHEMA_17 },
   { version: 18, compatibleFrom: 1, title: 'keys of devices', script: SCHEMA_18 },
   { version: 19, compatibleFrom: 1, title: 'cross-signing', script: SCHEMA_19 },
+  { version: 20, compatibleFrom: 1, title: 'forgotten rooms', script: SCHEMA_20 },
   { version: 24, compatibleFrom: 1, title: 'key backups', script: SCHEMA_24 },
 ];
 

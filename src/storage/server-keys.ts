@@ -58,3 +58,20 @@ export function upsertServerKeyWord({ serverName, word, validUntilMs }: ServerKe
     values (${serverName}, ${word}, ${validUntilMs})
     on conflict (server_name) do update set word = excluded.word, valid_until_ms = excluded.valid_until_ms`;
 }
+
+/** Forgets what some servers said, where it was good until before a time. */
+export function deleteServerKeyWordsBefore(validUntilMs: number, limit: number): Statement {
+  return sql`delete from server_key_words where server_name in (
+    select server_name from server_key_words where valid_until_ms < ${validUntilMs} limit ${limit})`;
+}
+
+/**
+ * Forgets the keys of some servers that are in no room with us, where all of them were good until before a time. Who is in
+ * a room: room_servers_by_server.
+ */
+export function deleteKeysOfStrangers(validUntilMs: number, limit: number): Statement {
+  return sql`delete from server_keys where server_name in (
+    select server_name from server_keys
+    where not exists (select 1 from room_servers where room_servers.server = server_keys.server_name)
+    group by server_name having max(valid_until_ms) < ${validUntilMs} limit ${limit})`;
+}
