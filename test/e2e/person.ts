@@ -21,7 +21,7 @@ const PATIENCE_MS = 20_000;
 
 /** Whatever may change what a person sees. */
 const OCCASIONS = [
-  ...[ClientEvent.Sync, ClientEvent.Event, ClientEvent.Room, MatrixEventEvent.Replaced],
+  ...[ClientEvent.Sync, ClientEvent.Event, ClientEvent.Room, MatrixEventEvent.Replaced, MatrixEventEvent.Decrypted],
   ...[RoomEvent.Timeline, RoomEvent.LocalEchoUpdated, RoomEvent.Receipt, RoomEvent.MyMembership, RoomEvent.Redaction],
   ...[RoomEvent.UnreadNotifications, RoomMemberEvent.Typing, RoomMemberEvent.Membership, RoomMemberEvent.Name],
   ...[RoomStateEvent.Members, RoomStateEvent.Events],
@@ -63,10 +63,16 @@ export class Person {
   }
 
   /** Opens the client and waits for its first sync. */
-  static async arrive(url: string, account: Account, options: IStartClientOpts = {}): Promise<Person> {
+  static async arrive(
+    url: string,
+    account: Account,
+    options: IStartClientOpts = {},
+    { isEncrypting = false } = {},
+  ): Promise<Person> {
     const { userId, accessToken, deviceId } = account;
     const client = createClient({ baseUrl: url, userId, accessToken, deviceId, logger: silent });
     const person = new Person(client, userId);
+    if (isEncrypting) await client.initRustCrypto({ useIndexedDB: false });
     await client.startClient({ initialSyncLimit: 8, ...options });
     await person.sees('its first sync', () => client.getSyncState() === SyncState.Syncing);
     return person;
@@ -112,6 +118,17 @@ export class Person {
       for (const occasion of OCCASIONS) listeners.on(occasion, check);
       check();
     });
+  }
+
+  /** Waits until this client knows a device of a user. */
+  async seesDevice(userId: string, deviceId: string): Promise<void> {
+    const endMs = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const devices = await this.client.getCrypto()?.getUserDeviceInfo([userId], true);
+      if (devices?.get(userId)?.has(deviceId) === true) return;
+      if (performance.now() > endMs) throw new Error(`${this.userId} did not see device ${deviceId}`);
+      await new Promise((resolve) => setTimer(() => resolve(null), 100));
+    }
   }
 
   /** Waits for an event to arrive from the server. */
