@@ -72,6 +72,7 @@ export function composeEncryption(deps: EncryptionDeps): Encryption {
     stream,
     serverName,
     mayFederateWith,
+    tellsNames,
     mayBeIn: (userId, roomNos) => userRooms.mayBeIn(userId, roomNos),
   });
   const remoteDeviceLists = new RemoteDeviceLists({ ...deps, client, deviceLists });

@@ -16,10 +16,12 @@ import { FederationClient } from '../remote/federation-client.ts';
 import { FederationGuard } from '../remote/request-guard.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { Rooms } from '../rooms/rooms.ts';
+import { DeviceListsOut } from '../senders/federation/device-lists-out.ts';
 import { type FederationOutbox, FederationSender } from '../senders/federation/federation-sender.ts';
 import { PresenceOut } from '../senders/federation/presence-out.ts';
 import { ReceiptsOut } from '../senders/federation/receipts-out.ts';
 import { TypingOut } from '../senders/federation/typing-out.ts';
+import type { DeviceLists } from '../services/device-lists.ts';
 import type { Presence } from '../services/presence.ts';
 import type { Database } from '../storage/database.ts';
 import type { Stream } from '../stream/stream.ts';
@@ -169,6 +171,7 @@ export function composeEdus(deps: {
   readonly events: EventStore;
   readonly typing: Typing;
   readonly presence: Presence;
+  readonly deviceLists: DeviceLists;
   readonly outbox: FederationOutbox;
 }): () => Promise<void> {
   const { serverName } = deps.config.server;
@@ -181,6 +184,7 @@ export function composeEdus(deps: {
       transactionsPerRoomPerSecond: deps.config.federation.receiptTransactionsPerRoomPerSecond,
     }),
     new PresenceOut({ ...deps, serverName, log: deps.log.child('senders.presence') }),
+    new DeviceListsOut({ ...deps, serverName, log: deps.log.child('senders.device-lists') }),
   ];
   return async () => {
     await Promise.all(edusOut.map((out) => out.stop()));

@@ -497,7 +497,7 @@ export function compose(deps: ComposeDeps): Composed {
 
   // What goes out
   const federationSender = composeFederationSender({ ...deps, events });
-  const stopEdus = composeEdus({ ...deps, rooms, events, typing, presence, outbox: federationSender });
+  const stopEdus = composeEdus({ ...deps, rooms, events, typing, presence, deviceLists, outbox: federationSender });
 
   // Timed jobs
   const stopTimedJobs = composeTimedJobs({ ...deps, rooms, events, relations, retention });

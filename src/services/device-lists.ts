@@ -8,11 +8,14 @@ import type { JsonObject } from '../core/json-value.ts';
 import { KeyedQueue } from '../kit/queue.ts';
 import type { Database } from '../storage/database.ts';
 import { findDeviceList, upsertDeviceList } from '../storage/device-lists.ts';
+import { listDevices } from '../storage/devices.ts';
 import { listJoinedRooms } from '../storage/presence.ts';
 import { listServersOfRooms } from '../storage/room-servers.ts';
 import type { Statement } from '../storage/sql.ts';
 import type { Stream, StreamPosition } from '../stream/stream.ts';
 import { type EduFor, outgoingEdus } from './outgoing-edus.ts';
+import { keysOfUsers } from './published-device-keys.ts';
+import { toldDevice, toldName } from './told-device.ts';
 
 export type DeviceListsDeps = {
   readonly db: Database;
@@ -20,6 +23,8 @@ export type DeviceListsDeps = {
   readonly serverName: ServerName;
   /** Whether the configuration lets us speak with a server. */
   readonly mayFederateWith: (server: ServerName) => boolean;
+  /** Whether other servers learn what devices are called. */
+  readonly tellsNames: boolean;
   /** Whether a user who syncs is in one of some rooms, as far as memory knows; true where it does not. */
   readonly mayBeIn: (userId: UserId, roomNos: ReadonlySet<number>) => boolean;
 };
@@ -34,6 +39,9 @@ export type DeviceListChange = {
   readonly signingKeys?: JsonObject | null;
   readonly statements?: (position: StreamPosition) => readonly Statement[];
 };
+
+/** Of how many devices of a user new servers are told; they can ask for the others. */
+const INTRODUCED_MAX = 100;
 
 export class DeviceLists {
   readonly #deps: DeviceListsDeps;
@@ -51,12 +59,10 @@ export class DeviceLists {
 
   /** Commits a change of a user of ours, and tells of it. Only inside of `exclusively`. */
   async commit(userId: UserId, change: DeviceListChange): Promise<void> {
-    const { db, stream, serverName, mayFederateWith } = this.#deps;
+    const { db, stream } = this.#deps;
     const rooms = await this.#roomsOf(userId);
     const servers = await listServersOfRooms(db, rooms);
-    const destinations = [...new Set([...servers.values()].flat())].filter(
-      (server) => server !== serverName && mayFederateWith(server),
-    );
+    const destinations = this.#destinations([...servers.values()].flat());
     let streamId = (await findDeviceList(db, userId))?.streamId ?? 0;
     const edus: EduFor[] = [];
     for (const { deviceId, content } of change.devices ?? []) {
@@ -97,6 +103,40 @@ export class DeviceLists {
       upsertDeviceList(userId, { position, streamId: 0 }),
     ]);
     return true;
+  }
+
+  /**
+   * Tells the servers in a room that a user of ours has joined of the user's devices, unless they are in another room with
+   * the user and so know of them.
+   */
+  introduce(userId: UserId, roomNo: number): Promise<void> {
+    return this.exclusively(userId, async () => {
+      const { db, stream, tellsNames } = this.#deps;
+      const rooms = await this.#roomsOf(userId);
+      if (!rooms.includes(roomNo)) return;
+      const servers = await listServersOfRooms(db, rooms);
+      const known = new Set(rooms.flatMap((each) => (each === roomNo ? [] : (servers.get(each) ?? []))));
+      const destinations = this.#destinations(servers.get(roomNo) ?? []).filter((server) => !known.has(server));
+      if (destinations.length === 0) return;
+      const keys = (await keysOfUsers(db, [userId], null)).get(userId)?.devices;
+      // Not a change: who knows the devices by another way is at this number already.
+      const streamId = (await findDeviceList(db, userId))?.streamId ?? 0;
+      const edus = (await listDevices(db, userId)).slice(0, INTRODUCED_MAX).map(({ deviceId, displayName }): EduFor => {
+        const device = keys?.get(deviceId);
+        const name = tellsNames ? displayName : null;
+        const told = device === undefined ? toldName(name) : toldDevice(device.keys, name);
+        const content = { ...told, user_id: userId, device_id: deviceId, stream_id: streamId, prev_id: [] };
+        return { destinations, type: 'm.device_list_update', content, key: `device ${userId} ${deviceId}` };
+      });
+      const { statements, destinations: edusTo } = outgoingEdus(stream, edus);
+      if (statements.length === 0) return;
+      await stream.record({ kind: 'to-device', roomNo: null, about: null, users: [], edusTo }, () => statements);
+    });
+  }
+
+  #destinations(servers: readonly ServerName[]): ServerName[] {
+    const { serverName, mayFederateWith } = this.#deps;
+    return [...new Set(servers)].filter((server) => server !== serverName && mayFederateWith(server));
   }
 
   async #roomsOf(userId: UserId): Promise<number[]> {

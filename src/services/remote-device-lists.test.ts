@@ -94,7 +94,7 @@ forEachDatabase((database) => {
     const server = await testServer(t, { database, clock });
     const remote = await remoteServer(t, server);
     const alice = await server.user('alice');
-    const { played } = await playedRoom(remote, alice);
+    const { room, played } = await playedRoom(remote, alice);
     const bob = { userId: played.bob, deviceId: 'PHONE' };
     const devices = new Map([['PHONE', identityOf(bob).keys]]);
     let streamId = 5;
@@ -122,7 +122,7 @@ forEachDatabase((database) => {
     };
     const tell = (...edus: object[]) => played.send([], { edus: edus as never });
     const known = async () => Object.keys((await query(alice, bob.userId)).device_keys[bob.userId] ?? {}).sort();
-    return { server, clock, remote, alice, bob, devices, asked, change, tell, known };
+    return { server, clock, remote, alice, room, bob, devices, asked, change, tell, known };
   }
 
   test('changes in a row are taken as they come; behind a gap the list is fetched when somebody asks, once', async (t) => {
@@ -255,5 +255,27 @@ forEachDatabase((database) => {
 
     assert.deepEqual(apart.device_keys[alice.userId][alice.deviceId], anew.keys);
     assert.deepEqual((await query(bob, alice.userId)).device_keys[alice.userId][alice.deviceId], anew.keys);
+  });
+
+  test('who joins a room is introduced to the servers in it, with keys and without', async (t) => {
+    const { server, remote, room } = await scene(t);
+    remote.route('PUT', /^\/_matrix\/federation\/v1\/send\//, () => ({ json: { pdus: {} } }));
+    const carol = await server.user('carol');
+    await server.login(carol, { deviceId: 'KEYLESS' });
+    const { keys } = await publishKeys(carol);
+    type Body = { edus?: { edu_type: string; content: { device_id: string; keys?: object } }[] };
+    const told = () =>
+      remote
+        .requestsTo(/\/send\//)
+        .flatMap(({ body }) => (body as Body).edus ?? [])
+        .filter(({ edu_type }) => edu_type === 'm.device_list_update');
+
+    await carol.join(room);
+    for (let tries = 0; told().length < 2 && tries < 500; tries++) await carol.get('/v3/account/whoami');
+
+    const byDevice = new Map(told().map(({ content }) => [content.device_id, content]));
+    assert.deepEqual([...byDevice.keys()].sort(), [carol.deviceId, 'KEYLESS'].sort());
+    assert.deepEqual(byDevice.get(carol.deviceId)?.keys, keys);
+    assert.equal(byDevice.get('KEYLESS')?.keys, undefined);
   });
 });

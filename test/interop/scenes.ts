@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { roomPath } from '../../src/testing/room-path.ts';
 import { succeeded, type TestRoom, type TestUser } from '../../src/testing/test-client.ts';
+import { encryption } from './encryption-scenes.ts';
 import { eventSeen, eventually, historyOf, joinAway, membershipOf, publicRoom, type Scene, stateOf } from './scene.ts';
 import { newUser } from './side.ts';
 
@@ -488,6 +489,7 @@ export const SCENES: readonly Scene[] = [
   ...invites,
   ...talking,
   ...presences,
+  ...encryption,
   ...directory,
   ...power,
   ...trouble,

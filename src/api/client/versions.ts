@@ -24,6 +24,8 @@ const UNSTABLE_FEATURES: Readonly<Record<string, boolean>> = {
   // Relations of relations, in version 1.10.
   'org.matrix.msc3981': true,
   'org.matrix.msc3026.busy_presence': true,
+  // Cross-signing, from before it was in the specification.
+  'org.matrix.e2e_cross_signing': true,
   'uk.tcpip.msc4133': true,
   'uk.tcpip.msc4133.stable': true,
 };
