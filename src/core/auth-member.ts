@@ -3,14 +3,12 @@
  * Spec v1.19: https://spec.matrix.org/v1.19/rooms/v12/#authorization-rules
  */
 
-import { without } from './event-hash.ts';
 import { parseUserId, type UserId } from './ids.ts';
-import { canonicalJson } from './json.ts';
-import { isJsonObject, type JsonObject, type JsonValue } from './json-value.ts';
+import { isJsonObject, type JsonValue } from './json-value.ts';
 import type { Pdu, StateLookup } from './pdu.ts';
 import type { PowerLevels } from './power-levels.ts';
 import type { RoomRules } from './room-versions.ts';
-import { signaturesOf, verifySignature } from './signing.ts';
+import { findThirdPartySigner, thirdPartyKeysOf } from './third-party-keys.ts';
 import { allow, reject, type Verdict } from './verdict.ts';
 
 /** What all the membership rules look at. */
@@ -123,31 +121,8 @@ function checkThirdPartyInvite({ pdu, state, target, targetWas }: Case): Verdict
   const offer = state('m.room.third_party_invite', token);
   if (offer === undefined) return reject('no third-party invite has that token');
   if (offer.sender !== pdu.sender) return reject('the third-party invite came from another user');
-  return isSignedByAny(signed, publicKeysOf(offer)) ? allow : reject('no signature of the third-party invite is good');
-}
-
-function publicKeysOf({ content }: Pdu): string[] {
-  const listed = content['public_keys'];
-  const keys = Array.isArray(listed) ? listed.map((item) => (isJsonObject(item) ? item['public_key'] : undefined)) : [];
-  return [content['public_key'], ...keys].filter((key) => typeof key === 'string');
-}
-
-/** Most signatures tried against keys: two hostile events could else ask for a hundred thousand verifications. */
-const VERIFICATIONS_MAX = 100;
-
-function isSignedByAny(signed: JsonObject, publicKeys: readonly string[]): boolean {
-  const text = canonicalJson(without(signed, ['signatures', 'unsigned']), { strict: false });
-  const servers = isJsonObject(signed['signatures']) ? Object.keys(signed['signatures']) : [];
-  let verifications = 0;
-  for (const server of servers) {
-    for (const signature of signaturesOf(signed, server).values()) {
-      for (const publicKey of publicKeys) {
-        if (++verifications > VERIFICATIONS_MAX) return false;
-        if (verifySignature(publicKey, text, signature)) return true;
-      }
-    }
-  }
-  return false;
+  const signer = findThirdPartySigner(signed, thirdPartyKeysOf(offer.content));
+  return signer === null ? reject('no signature of the third-party invite is good') : allow;
 }
 
 function checkLeave({ rules, pdu, levels, target, senderWas, targetWas }: Case): Verdict {

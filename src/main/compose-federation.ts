@@ -50,6 +50,8 @@ export type NetworkOverrides = {
 
 /** What the rest of the server uses to speak with others. */
 export type Federation = Keys & {
+  /** Requests to whatever else a stranger names: never into inner networks. */
+  readonly dialer: Pick<Dialer, 'request'>;
   readonly client: FederationClient;
   readonly backOff: StoredBackOff;
   /** What every event of another server must pass. */
@@ -102,6 +104,7 @@ export async function composeFederation(deps: FederationDeps): Promise<Federatio
   const threads = network.eventCheckThreads ?? new EventCheckThreads({ clock });
   const eventChecks = new EventChecks({ keys: keyring, threads });
   return {
+    dialer,
     client,
     backOff,
     keyring,

@@ -6,6 +6,7 @@ import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import type { Metrics } from '../kit/metrics.ts';
 import type { Random } from '../kit/random.ts';
+import { KeyValidity } from '../remote/key-validity.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import { PrejoinState } from '../rooms/prejoin-state.ts';
 import type { RoomReader } from '../rooms/read.ts';
@@ -153,6 +154,11 @@ export function composeResidence(deps: ResidenceDeps): Residence {
     residentSpaces: new ResidentSpaces({ db, facts: deps.facts }),
     residentState: new ResidentState({ residentRooms, rooms, graph }),
     receivedInvites: new ReceivedInvites({ ...shared, refusesAll: config.rooms.blockNonAdminInvites }),
-    thirdPartyInvites: new ThirdPartyInvites({ ...shared, remote, log: log.child('services.third-party-invites') }),
+    thirdPartyInvites: new ThirdPartyInvites({
+      ...shared,
+      remote,
+      keyValidity: new KeyValidity({ dialer: federation.dialer }),
+      log: log.child('services.third-party-invites'),
+    }),
   };
 }

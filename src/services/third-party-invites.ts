@@ -6,7 +6,9 @@ import { FEDERATION } from '../contracts/federation/index.ts';
 import { badJson, forbidden, invalidParam, MatrixError, notFound } from '../core/errors.ts';
 import { parseRoomId, parseUserId, type RoomId, type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
+import { findThirdPartySigner, thirdPartyKeysOf } from '../core/third-party-keys.ts';
 import type { FederationClient } from '../remote/federation-client.ts';
+import type { KeyValidity } from '../remote/key-validity.ts';
 import { shownContent } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
@@ -27,6 +29,7 @@ export type ThirdPartyInvitesDeps = {
   readonly residentRooms: ResidentRooms;
   readonly remoteInvites: RemoteInvites;
   readonly remote: Pick<FederationClient, 'call'>;
+  readonly keyValidity: Pick<KeyValidity, 'isValid'>;
   readonly limits: Limits;
   readonly log: { info(message: string, fields?: object): void };
 };
@@ -54,7 +57,8 @@ export class ThirdPartyInvites {
    * Makes an invite by address, which a user of ours sent, one of the user whom it has found. Another server asks.
    *
    * @throws MatrixError 400 for what is no such invite; 403 where the room's access control list keeps the server out,
-   *   the proof is not that of an invite in the room (threat B12), or was used before; 404 where we are not in the room
+   *   the proof is not that of an invite in the room (threat B12), was used before, or is by a key that is not valid any
+   *   more; 404 where we are not in the room; 502 where nobody says whether the key is valid
    */
   async exchange(origin: ServerName, roomId: RoomId, partial: JsonObject): Promise<void> {
     const { rooms, residentRooms, limits } = this.#deps;
@@ -118,7 +122,6 @@ export class ThirdPartyInvites {
     await remote.call(serverNameOf(sender), FEDERATION.exchangeThirdPartyInvite, { params: { roomId }, body });
   }
 
-  /** The signature is looked at by the room's rules, against the keys that stand in the invite. */
   async #invite(live: LiveRoom, { sender, proof }: Waiting): Promise<void> {
     const { rooms, reader, membership, remoteInvites } = this.#deps;
     const target = proof.mxid;
@@ -126,6 +129,7 @@ export class ThirdPartyInvites {
     if (offer === null) throw forbidden('No invite in the room has that token.');
     if (live.membershipOf(target) === 'join') throw forbidden('The user is in the room already.');
     if (await this.#wasUsed(live, proof)) throw forbidden('The invite was used before.');
+    await this.#checkKey(offer.pdu.content, proof);
     const name = shownContent(offer)['display_name'];
     const content = {
       membership: 'invite',
@@ -136,6 +140,15 @@ export class ThirdPartyInvites {
       await membership.checkWanted([target]);
       await rooms.send(live.roomId, [{ type: 'm.room.member', stateKey: target, sender, content }]);
     }
+  }
+
+  /** The key must be valid still; whether its signature is good is for the room's rules to say, too. */
+  async #checkKey(offer: JsonObject, proof: Proof): Promise<void> {
+    const key = findThirdPartySigner(wireOf(proof), thirdPartyKeysOf(offer));
+    if (key === null) throw forbidden('No key of the invite signed the proof.');
+    if (key.validityUrl === null) return;
+    const isValid = await this.#deps.keyValidity.isValid(key.validityUrl, key.publicKey);
+    if (!isValid) throw forbidden('The key that signed the proof is not valid any more.');
   }
 
   /** A token lets in once: who was put out of the room does not come back by it (threat B12). */

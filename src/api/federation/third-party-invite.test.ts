@@ -28,11 +28,14 @@ forEachDatabase((database) => {
       const { event, room_version: version } = body as { event: JsonObject; room_version: string };
       return { json: { event: remote.signEvent(findRoomRules(version)!, event) } };
     });
+    remote.route('GET', /^\/isvalid$/, ({ query }) => ({
+      json: { valid: query.get('public_key') === IDENTITY_KEY.publicKey && query.get('of') === 'identity.test' },
+    }));
     const alice = await server.user('alice');
     const room = await alice.createRoom({ preset: 'private_chat', room_version: '11' });
     const offer = {
       display_name: 'b...@example.org',
-      key_validity_url: 'https://identity.test/valid',
+      key_validity_url: `${remote.url}/isvalid?of=identity.test`,
       public_key: IDENTITY_KEY.publicKey,
     };
     await alice.setState(room, 'm.room.third_party_invite', offer, TOKEN);
@@ -92,6 +95,30 @@ forEachDatabase((database) => {
     ]);
     for (const userId of [bob, carol]) assert.equal((await member(alice, room.id, userId)).errcode, 'M_NOT_FOUND');
     assert.equal(remote.requestsTo(/invite/).length, 0);
+  });
+
+  test('B12: a proof lets nobody in whose key its identity server has taken back, or cannot vouch for', async (t) => {
+    const { remote, alice, room, bob, partial, exchange } = await scene(t);
+    remote.route('GET', /^\/isvalid$/, () => ({ json: { valid: false } }));
+    const invalid = await exchange(partial());
+    remote.route('GET', /^\/isvalid$/, () => ({ json: { valid: 'perhaps' } }));
+    const nonsense = await exchange(partial());
+    remote.route('GET', /^\/isvalid$/, () => ({ status: 500, json: {} }));
+    const broken = await exchange(partial());
+    const inner = { key_validity_url: 'gopher://10.0.0.1/', public_key: IDENTITY_KEY.publicKey };
+    await alice.setState(room, 'm.room.third_party_invite', inner, TOKEN);
+    const odd = await exchange(partial());
+
+    assert.deepEqual([invalid, nonsense, broken, odd].map(refusal), [
+      [403, 'M_FORBIDDEN'],
+      [502, 'M_UNKNOWN'],
+      [502, 'M_UNKNOWN'],
+      [403, 'M_FORBIDDEN'],
+    ]);
+    assert.equal((await member(alice, room.id, bob)).errcode, 'M_NOT_FOUND');
+    // A key that names no address is valid for ever.
+    await alice.setState(room, 'm.room.third_party_invite', { public_key: IDENTITY_KEY.publicKey }, TOKEN);
+    assert.equal((await exchange(partial())).status, 200);
   });
 
   test('B12: a proof lets in once: who was put out does not come back by it', async (t) => {
