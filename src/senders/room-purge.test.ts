@@ -30,7 +30,17 @@ async function traces(db: Reader, roomNo: number): Promise<string[]> {
       'memberships',
     ],
     ...['membership_changes', 'redactions', 'room_aliases', 'receipts', 'account_data', 'unread_counts', 'auth_index'],
-    ...['stripped_states', 'relations', 'threads', 'open_rooms', 'outgoing', 'room_servers', 'forgotten_rooms'],
+    ...[
+      'stripped_states',
+      'relations',
+      'threads',
+      'open_rooms',
+      'outgoing',
+      'room_servers',
+      'forgotten_rooms',
+      'partial_joins',
+      'partial_rooms',
+    ],
   ];
   const known = await tablesWithRooms(db);
   assert.deepEqual(

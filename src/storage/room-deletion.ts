@@ -116,6 +116,8 @@ export function deleteRoom(roomNo: number, localUsers: readonly UserId[]): State
     sql`delete from stripped_states where room_no = ${roomNo}`,
     sql`delete from outgoing where room_no = ${roomNo}`,
     sql`delete from room_servers where room_no = ${roomNo}`,
+    sql`delete from partial_joins where room_no = ${roomNo}`,
+    sql`delete from partial_rooms where room_no = ${roomNo}`,
     sql`delete from memberships where room_no = ${roomNo}`,
     sql`delete from membership_changes where user_id ${ofUsers} and room_no = ${roomNo}`,
     sql`delete from account_data where user_id ${ofUsers} and room_no = ${roomNo}`,
