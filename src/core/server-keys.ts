@@ -20,7 +20,13 @@ export type ServerKey = {
 
 /** What a server's word says; or why it says nothing. */
 export type ReadServerKeysResult =
-  | { readonly allowed: true; readonly keys: readonly ServerKey[]; readonly validUntilMs: number }
+  | {
+      readonly allowed: true;
+      readonly keys: readonly ServerKey[];
+      readonly validUntilMs: number;
+      /** Whether one was left out that all know. */
+      readonly hasKeyThatAllKnow: boolean;
+    }
   | { readonly allowed: false; readonly reason: string };
 
 const DAY_MS = 86_400_000;
@@ -42,11 +48,14 @@ const KEYS_THAT_ALL_KNOW: ReadonlySet<string> = new Set(['l/O9hxMVKB6Lg+3Hqf0FQQ
  * A public key in the one form that we compare: unpadded base64. Null for what is none, and for a key that all know.
  */
 export function readPublicKey(text: unknown): string | null {
+  const publicKey = normalKey(text);
+  return publicKey === null || KEYS_THAT_ALL_KNOW.has(publicKey) ? null : publicKey;
+}
+
+/** The same bytes can be written in several ways. */
+function normalKey(text: unknown): string | null {
   const bytes = typeof text === 'string' ? decodeBase64(text) : null;
-  if (bytes?.length !== PUBLIC_KEY_BYTES) return null;
-  // The same bytes can be written in several ways.
-  const publicKey = encodeBase64(bytes);
-  return KEYS_THAT_ALL_KNOW.has(publicKey) ? null : publicKey;
+  return bytes?.length === PUBLIC_KEY_BYTES ? encodeBase64(bytes) : null;
 }
 
 /**
@@ -82,7 +91,10 @@ export function readServerKeys(serverName: ServerName, json: JsonValue, nowMs: n
     if (typeof expiredMs !== 'number' || !Number.isSafeInteger(expiredMs) || listed.has(keyId)) continue;
     keys.push({ keyId, publicKey, validUntilMs: Math.min(expiredMs, nowMs), isOld: true });
   }
-  return { allowed: true, keys, validUntilMs };
+  const hasKeyThatAllKnow = Object.values(isJsonObject(json['verify_keys']) ? json['verify_keys'] : {})
+    .slice(0, KEYS_MAX)
+    .some((entry) => isJsonObject(entry) && KEYS_THAT_ALL_KNOW.has(normalKey(entry['key']) ?? ''));
+  return { allowed: true, keys, validUntilMs, hasKeyThatAllKnow };
 }
 
 const refuse = (reason: string): ReadServerKeysResult => ({ allowed: false, reason });

@@ -86,6 +86,22 @@ forEachDatabase((database) => {
     assert.deepEqual(shown?.[one], { 'm.read': { [played.bob]: { ts: 6, thread_id: 'main' } } });
   });
 
+  test('receipts of threads that are not in the room are dropped: they could be made up without end (C14)', async (t) => {
+    const { alice, room, played, tell } = await scene(t);
+    const [root, said] = [await alice.say(room, 'root'), await alice.say(room, 'hello')];
+    const read = (thread_id: string) =>
+      edu('m.receipt', {
+        [room.id]: { 'm.read': { [played.bob]: { event_ids: [said], data: { ts: 1, thread_id } } } },
+      });
+
+    await tell(...Array.from({ length: 50 }, (_, n) => read(`$${String(n).padStart(43, 'x')}`)));
+    assert.equal(await ephemeral(alice, room, 'm.receipt'), undefined);
+    await tell(read(root));
+
+    const shown = await ephemeral(alice, room, 'm.receipt');
+    assert.deepEqual(shown?.[said], { 'm.read': { [played.bob]: { ts: 1, thread_id: root } } });
+  });
+
   test('receipts in the name of others, of events not in the room, and private ones are dropped (C14)', async (t) => {
     const { alice, room, played, tell, remote } = await scene(t);
     const said = await alice.say(room, 'hello');

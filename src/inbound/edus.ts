@@ -15,6 +15,7 @@ import {
 import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
 import { BUSY, type PresenceState } from '../core/presence.ts';
 import type { Log } from '../kit/log.ts';
+import { nextTurn } from '../kit/next-turn.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -70,7 +71,9 @@ export class InboundEdus {
 
   /** Takes EDUs in, in their order. One that makes no sense is dropped, and stops no other. */
   async receive(origin: ServerName, edus: readonly JsonValue[]): Promise<void> {
-    for (const edu of edus) {
+    for (const [index, edu] of edus.entries()) {
+      // Most are dealt with out of memory: without a break a full transaction would hold up everybody (threat C14).
+      if (index > 0) await nextTurn();
       const { edu_type: type, content } = isJsonObject(edu) ? edu : {};
       if (typeof type !== 'string' || !isJsonObject(content)) {
         this.#deps.count('malformed', 'dropped');

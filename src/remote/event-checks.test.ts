@@ -6,6 +6,7 @@ import type { JsonObject, JsonValue } from '../core/json-value.ts';
 import { findRoomRules, ROOM_RULES, type RoomVersion } from '../core/room-versions.ts';
 import { signingKeyFromSeed } from '../core/signing.ts';
 import { handClock } from '../kit/clock.ts';
+import { silentLog } from '../kit/log.ts';
 import { seededRandom } from '../kit/random.ts';
 import { openDatabase } from '../storage/open.ts';
 import { type EventFields, type RemoteServer, remoteServer } from '../testing/remote-server.ts';
@@ -41,7 +42,7 @@ async function scene(t: TestContext) {
     notaries: [],
     caller,
     clock,
-    log: { debug() {}, error() {} },
+    log: silentLog,
   });
   const threads = new EventCheckThreads({ clock, threadsMax: 1 });
   t.after(() => threads.stop());

@@ -42,6 +42,8 @@ export type KeyringDeps = {
   readonly clock: Clock;
   readonly log: {
     debug(message: string, fields?: object): void;
+    info(message: string, fields?: object): void;
+    warn(message: string): void;
     error(message: string, fields?: object): void;
   };
 };
@@ -286,9 +288,10 @@ export class Keyring implements PublicKeys {
     const nowMs = clock.now();
     const read = readServerKeys(serverName, word, nowMs);
     if (!read.allowed) {
-      log.debug(`The keys of ${serverName} are not usable.`, { reason: read.reason });
+      log.info(`The keys of ${serverName} are not usable.`, { reason: read.reason });
       return;
     }
+    if (read.hasKeyThatAllKnow) log.warn(`${serverName} has a key that all know: nothing that it signs counts.`);
     const known = this.#servers.get(serverName) ?? UNKNOWN;
     const { windows, changed } = addWord(known.windows, read.keys, { isFresh, nowMs });
     this.#servers.set(serverName, { ...known, windows });

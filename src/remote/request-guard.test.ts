@@ -7,6 +7,7 @@ import { buildXMatrix } from '../core/x-matrix.ts';
 import { endpoint } from '../http/endpoint.ts';
 import { anyJson, array, empty, object, string } from '../http/schema.ts';
 import { handClock } from '../kit/clock.ts';
+import { silentLog } from '../kit/log.ts';
 import { seededRandom } from '../kit/random.ts';
 import { openDatabase } from '../storage/open.ts';
 import { testFederationClient } from '../testing/federation-client.ts';
@@ -55,7 +56,7 @@ async function scene(t: TestContext) {
     notaries: [],
     caller,
     clock,
-    log: { debug() {}, error() {} },
+    log: silentLog,
   });
   const heard: string[] = [];
   const serverGuard = new FederationGuard({

@@ -43,11 +43,12 @@ export class StoredEvent {
     return this.row.eventId;
   }
 
-  /** The place in the room's history; of an event out of band, when it was told. Asked only of events that have one. */
+  /**
+   * The place in the room's history. Of an event without one, when it was told: out of band, or in the state that another
+   * server told, which may say anything of our users' memberships (threat A10).
+   */
   get position(): number {
-    if (this.isOutOfBand) return this.row.eventNo;
-    if (this.row.position === null) throw new Error(`The event ${this.row.eventId} is an outlier: it has no position.`);
-    return this.row.position;
+    return this.isOutOfBand ? this.row.eventNo : (this.row.position ?? this.row.eventNo);
   }
 
   get isState(): boolean {

@@ -99,13 +99,19 @@ export class Receipts {
 
   /**
    * Takes in public receipts that another server tells of its users in a room; gives how many are news. Those of users
-   * who are not in the room, for events that are not in it, and those that would go back are passed over (threat C14).
+   * who are not in the room, for events or threads that are not in it, and those that would go back are passed over: they
+   * could be made up without end (threat C14).
    */
   async receive(live: LiveRoom, receipts: readonly ReceivedReceipt[]): Promise<number> {
     const { db, stream, clock, events } = this.#deps;
     const { roomNo } = live;
     const inRoom = receipts.filter(({ userId }) => live.mayBeJoined(userId));
-    const found = await events.findManyById(inRoom.map(({ eventId }) => eventId));
+    const threadRoots = inRoom.flatMap(({ threadId }) => parseEventId(threadId) ?? []);
+    const found = await events.findManyById([...inRoom.map(({ eventId }) => eventId), ...threadRoots]);
+    const isShownHere = (eventId: string): boolean => {
+      const event = found.get(eventId as EventId);
+      return event?.row.roomNo === roomNo && event.isShown;
+    };
     const userIds = [...new Set(inRoom.map(({ userId }) => userId))];
     const newest = new Map<string, Omit<ReceiptRow, 'position'>>();
     const keyOf = (userId: UserId, threadId: string): string => `${userId}\0${threadId}`;
@@ -118,7 +124,8 @@ export class Receipts {
       const event = found.get(eventId);
       const threadId = thread ?? '';
       const key = keyOf(userId, threadId);
-      if (event === undefined || event.row.roomNo !== roomNo || !event.isShown) continue;
+      if (event === undefined || !isShownHere(eventId)) continue;
+      if (thread !== null && thread !== 'main' && !isShownHere(thread)) continue;
       if (event.position <= (reached.get(key) ?? Number.NEGATIVE_INFINITY)) continue;
       reached.set(key, event.position);
       const readMs = Math.min(tsMs ?? nowMs, nowMs);

@@ -40,8 +40,11 @@ export type RemoteRequest = {
   readonly body: JsonValue | undefined;
 };
 
-/** A reply with a status and a body; a JSON object alone is a 200. */
-export type RemoteReply = { readonly status: number; readonly json: JsonValue } | { readonly json: JsonValue };
+/** A reply with a status and a body; a JSON object alone is a 200. Or whatever else is written, in whatever time. */
+export type RemoteReply =
+  | { readonly status: number; readonly json: JsonValue }
+  | { readonly json: JsonValue }
+  | { readonly write: (response: ServerResponse) => void };
 export type RemoteRoute = (request: RemoteRequest) => RemoteReply | Promise<RemoteReply>;
 
 /** What a request may say otherwise than an honest one. */
@@ -128,21 +131,25 @@ export class RemoteServer {
 
   /** Asks the test server something, signed, or signed wrong as `changes` say. The path may have a query. */
   signedRequest(method: string, path: string, body?: unknown, changes: SignedRequestChanges = {}): Promise<Reply> {
-    const { key = this.signingKey, authorization, bodyText, ...signed } = changes;
+    const { authorization, bodyText, ...signed } = changes;
     const text = bodyText ?? (body === undefined ? undefined : JSON.stringify(body));
     // What goes over the wire, as who receives it reads it; undefined where nothing does.
     const isTold = text === undefined || 'content' in signed;
     const content = isTold ? undefined : parseJson(text, { keepNumberText: true, depthMax: 1000 });
-    const request: SignedRequest = {
-      method,
-      uri: path,
-      origin: this.serverName,
-      destination: this.#server.serverName,
-      content,
-      ...signed,
-    };
-    const lines = authorization ?? [buildXMatrix(request, key)];
+    const lines = authorization ?? [this.authorization(method, path, content, signed)];
     return send(this.#server.url, method, path, lines, text);
+  }
+
+  /** The Authorization line of a request to the test server. */
+  authorization(
+    method: string,
+    path: string,
+    content: JsonValue | undefined,
+    { key = this.signingKey, ...changes }: Partial<SignedRequest> & { readonly key?: SigningKey } = {},
+  ): string {
+    const { serverName: origin } = this;
+    const destination = this.#server.serverName;
+    return buildXMatrix({ method, uri: path, origin, destination, content, ...changes }, key);
   }
 
   /** A copy of an event with this server's signature. */
@@ -203,6 +210,10 @@ export class RemoteServer {
     const found = this.#routes.find(({ method, path }) => method === request.method && path.test(request.path));
     const unknown = { status: 404, json: { errcode: 'M_UNRECOGNIZED', error: 'Not a route of this test.' } };
     const reply: RemoteReply = found === undefined ? unknown : await found.route(request);
+    if ('write' in reply) {
+      reply.write(response);
+      return;
+    }
     response.writeHead('status' in reply ? reply.status : 200, { 'content-type': 'application/json' });
     response.end(canonicalJson(reply.json, { strict: false }));
   }

@@ -1,12 +1,12 @@
 /** What an attack of a hostile homeserver is, and what it has at hand. */
 import type { JsonObject } from '../../src/core/json-value.ts';
 import type { HandClock } from '../../src/kit/clock.ts';
+import type { Statement } from '../../src/storage/sql.ts';
 import type { PlayedRoom as FarRoom, PlayedRoomOptions } from '../../src/testing/played-room.ts';
 import type { RemoteServer } from '../../src/testing/remote-server.ts';
 import type { Reply, TestRoom, TestUser } from '../../src/testing/test-client.ts';
 import type { TestServer } from '../../src/testing/test-server.ts';
 import type { playedRoom } from '../support/played-room.ts';
-import type { LogLine } from './server-log.ts';
 
 /** What an attack has at hand. Servers and users are its own; the server under attack is that of all attacks. */
 export type Scene = {
@@ -33,8 +33,8 @@ export type Scene = {
   storedCount(eventIds: readonly string[]): Promise<number>;
   /** The content of an event as the database has it; null where it has no such event. */
   contentOf(eventId: string): Promise<JsonObject | null>;
-  /** What the log says since the attack began. */
-  log(): readonly LogLine[];
+  /** What a statement counts in the database, as `count`. */
+  count(statement: Statement): Promise<number>;
   /** Throws unless Alice speaks in a room and hears herself. */
   assertUsable(room: TestRoom | string): Promise<void>;
 };

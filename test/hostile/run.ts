@@ -45,6 +45,7 @@ async function tell(stage: Stage, attack: Attack): Promise<boolean> {
       longestTurnMs = Math.max(longestTurnMs, outcome.longestTurnMs);
     }
   } catch (error) {
+    console.error(error);
     row(
       attack.line,
       attack.name,

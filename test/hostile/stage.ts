@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test';
 import { type HandClock, handClock } from '../../src/kit/clock.ts';
 import { seededRandom } from '../../src/kit/random.ts';
 import type { OpenReader } from '../../src/storage/open-to-read.ts';
-import { anyOf, sql } from '../../src/storage/sql.ts';
+import { anyOf, type Statement, sql } from '../../src/storage/sql.ts';
 import { PlayedRoom as FarRoom } from '../../src/testing/played-room.ts';
 import { RemoteServer, remoteServer, type SignedRequestChanges } from '../../src/testing/remote-server.ts';
 import { roomPath } from '../../src/testing/room-path.ts';
@@ -17,7 +17,7 @@ import { contentBeside, databaseBeside } from '../support/beside.ts';
 import { playedRoom } from '../support/played-room.ts';
 import type { Attack, Scene } from './attack.ts';
 import { HonestRoom } from './honest-room.ts';
-import { refusalCounters, ServerLog, tellsOfRefusal } from './server-log.ts';
+import { type LogLine, refusalCounters, ServerLog, tellsOfRefusal } from './server-log.ts';
 import { watchTurns } from './turns.ts';
 
 const SEED = 1;
@@ -39,6 +39,17 @@ export type Outcome = {
 };
 
 type After = Pick<TestContext, 'after'>;
+
+/** Who and what an attack has of its own, and where log and counters stood before it. */
+type Cast = {
+  readonly number: number;
+  readonly evil: EvilServer;
+  readonly alice: TestUser;
+  /** The names of further servers. */
+  readonly others: string[];
+  readonly linesBefore: number;
+  readonly countersBefore: ReadonlyMap<string, number>;
+};
 
 /** Counts what it has been answered. */
 class EvilServer extends RemoteServer {
@@ -116,14 +127,8 @@ export class Stage {
 
   async #run(attack: Attack, after: After): Promise<Outcome> {
     const { line, name } = attack;
-    const number = ++this.#scenes;
-    const evil = new EvilServer(this.#server, { name: `${line.toLowerCase()}-${number}.evil.test` });
-    await evil.start();
-    after.after(() => evil.stop());
-    takesTransactions(evil);
-    const alice = await this.#server.user(`alice-${number}`);
-    const linesBefore = this.#log.lines().length;
-    const countersBefore = await refusalCounters(this.#server);
+    const cast = await this.#cast(line, after);
+    const { evil } = cast;
 
     const stopWatching = watchTurns();
     const deliveriesMs: number[] = [];
@@ -136,23 +141,43 @@ export class Stage {
         overtaken = Math.max(overtaken, evil.answered - before);
       } while (!isOver);
     };
-    const running = attack.run(this.#scene(number, evil, alice, linesBefore, after)).finally(() => {
+    const running = attack.run(this.#scene(cast, after)).finally(() => {
       isOver = true;
     });
     const [attacked, delivered] = await Promise.allSettled([running, deliver()]);
     const longestTurnMs = stopWatching();
-    if (attacked.status === 'rejected') throw attacked.reason;
+    if (attacked.status === 'rejected') {
+      // A fault of the server tells more than what it spoilt.
+      for (const { text } of this.#faultsSince(cast)) console.error(text);
+      throw attacked.reason;
+    }
     if (delivered.status === 'rejected') throw delivered.reason;
 
     const title = `${line}, ${name}`;
     assert.ok(longestTurnMs < TURN_MS_MAX, `${title}: one turn took ${longestTurnMs} ms`);
     assert.ok(overtaken <= OVERTAKEN_MAX, `${title}: ${overtaken} hostile requests were answered before an honest one`);
-    this.#assertLog(title, alice, linesBefore);
-    if (attack.isSilent === undefined) await this.#assertTrace(title, evil, linesBefore, countersBefore);
+    this.#assertLog(title, cast);
+    if (attack.isSilent === undefined) await this.#assertTrace(title, cast);
     return { line, name, said: attacked.value, deliveriesMs, longestTurnMs };
   }
 
-  #scene(number: number, evil: RemoteServer, alice: TestUser, linesBefore: number, after: After): Scene {
+  async #cast(line: string, after: After): Promise<Cast> {
+    const number = ++this.#scenes;
+    const evil = new EvilServer(this.#server, { name: `${line.toLowerCase()}-${number}.evil.test` });
+    await evil.start();
+    after.after(() => evil.stop());
+    takesTransactions(evil);
+    return {
+      number,
+      evil,
+      alice: await this.#server.user(`alice-${number}`),
+      others: [],
+      linesBefore: this.#log.lines().length,
+      countersBefore: await refusalCounters(this.#server),
+    };
+  }
+
+  #scene({ number, evil, alice, others }: Cast, after: After): Scene {
     const server = this.#server;
     const meanwhile = async (): Promise<void> => void (await this.#honestRoom.deliver());
     return {
@@ -163,20 +188,17 @@ export class Stage {
       another: async (name) => {
         const other = await remoteServer(after, server, { name: `${name}-${number}.test` });
         takesTransactions(other);
+        others.push(other.serverName);
         return other;
       },
       room: (options) => playedRoom(evil, alice, { ...options, settle: meanwhile }),
       farRoom: (options) => new FarRoom(evil, options),
       meanwhile,
       verdicts: (reply) => succeeded(reply).pdus,
-      storedCount: async (eventIds) => {
-        const row = await this.#reader.first<{ count: number | string }>(
-          sql`select count(*) as count from events where event_id ${anyOf(eventIds)}`,
-        );
-        return Number(row?.count);
-      },
+      storedCount: (eventIds) =>
+        this.#count(sql`select count(*) as count from events where event_id ${anyOf(eventIds)}`),
+      count: (statement) => this.#count(statement),
       contentOf: (eventId) => this.#content(eventId),
-      log: () => this.#log.lines(linesBefore),
       assertUsable: async (room) => {
         const said = await alice.say(room, 'still here');
         await meanwhile();
@@ -192,24 +214,29 @@ export class Stage {
     };
   }
 
+  async #count(statement: Statement): Promise<number> {
+    // PostgreSQL gives large ones as text.
+    const row = await this.#reader.first<{ count: number | string }>(statement);
+    return Number(row?.count);
+  }
+
+  #faultsSince({ linesBefore }: Cast): LogLine[] {
+    return this.#log.lines(linesBefore).filter(({ level }) => level === 'ERROR');
+  }
+
   /** No fault of ours, and no secret. */
-  #assertLog(title: string, alice: TestUser, linesBefore: number): void {
-    const lines = this.#log.lines(linesBefore);
-    const faults = lines.filter(({ level }) => level === 'ERROR');
-    assert.deepEqual(faults, [], `${title}: the log tells of faults`);
+  #assertLog(title: string, cast: Cast): void {
+    assert.deepEqual(this.#faultsSince(cast), [], `${title}: the log tells of faults`);
+    const lines = this.#log.lines(cast.linesBefore);
     const seed = Buffer.from(seededRandom(SEED).bytes(32)).toString('base64').replace(/=+$/, '');
-    for (const secret of [seed, alice.accessToken, 'sig="', 'sig=\\"']) {
+    for (const secret of [seed, cast.alice.accessToken, 'sig="', 'sig=\\"']) {
       assert.ok(!lines.some(({ text }) => text.includes(secret)), `${title}: the log holds a secret`);
     }
   }
 
-  async #assertTrace(
-    title: string,
-    evil: RemoteServer,
-    linesBefore: number,
-    countersBefore: ReadonlyMap<string, number>,
-  ): Promise<void> {
-    const lines = this.#log.lines(linesBefore).filter((line) => tellsOfRefusal(line, [evil.serverName]));
+  async #assertTrace(title: string, { evil, others, linesBefore, countersBefore }: Cast): Promise<void> {
+    const names = [evil.serverName, ...others];
+    const lines = this.#log.lines(linesBefore).filter((line) => tellsOfRefusal(line, names));
     const counters = await refusalCounters(this.#server);
     const moved = [...counters].filter(([name, value]) => value > (countersBefore.get(name) ?? 0));
     assert.ok(lines.length + moved.length > 0, `${title}: neither the log nor a counter tells of it`);

@@ -72,3 +72,13 @@ export async function stateOf(
   const reply = await user.get(roomPath(room, 'state', type, stateKey));
   return reply.status === 404 ? null : succeeded(reply);
 }
+
+/** A list in pieces of a length. */
+export const batches = <T>(list: readonly T[], length: number): T[][] =>
+  Array.from({ length: Math.ceil(list.length / length) }, (_, n) => list.slice(n * length, (n + 1) * length));
+
+/** A promise to be fulfilled later, for what is held up on the way. */
+export function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { opened: promise, open: () => resolve() };
+}

@@ -45,7 +45,8 @@ export class PlayedRoom {
   build(fields: Partial<EventFields> & Pick<EventFields, 'type' | 'content'>): RemoteEvent {
     const sender = fields.sender ?? this.bob;
     const keys = ['m.room.create|', 'm.room.power_levels|', `m.room.member|${sender}`];
-    if (fields.type === 'm.room.member') keys.push('m.room.join_rules|');
+    const comesIn = /^(?:join|invite|knock)$/.test(String(fields.content['membership']));
+    if (fields.type === 'm.room.member' && comesIn) keys.push('m.room.join_rules|');
     if (fields.type === 'm.room.member' && fields.stateKey !== sender) keys.push(`m.room.member|${fields.stateKey}`);
     const event = this.remote.buildEvent(this.version, {
       roomId: this.id,
