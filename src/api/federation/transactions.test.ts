@@ -48,6 +48,34 @@ forEachDatabase((database) => {
     assert.deepEqual(await saidIn(alice, room), ['one', 'two', 'three']);
   });
 
+  test('a server that pushes too fast is slowed, and refused while that waits; others are not (rc_federation, D17)', async (t) => {
+    const clock = handClock();
+    const rateLimits = { federationSleepLimit: 2, federationSleepDelayMs: 500, federationRejectLimit: 0 };
+    const server = await testServer(t, { database, clock, config: { rateLimits } });
+    const [loud, quiet] = [await remoteServer(t, server), await remoteServer(t, server, { name: 'quiet.test' })];
+    let pushed = 0;
+    const push = (by: RemoteServer) =>
+      by.signedRequest('PUT', `/_matrix/federation/v1/send/paced${++pushed}`, {
+        origin: by.serverName,
+        origin_server_ts: 0,
+        pdus: [],
+        edus: [],
+      });
+    await push(loud);
+    await push(loud);
+
+    const pair = [push(loud), push(loud)];
+    const refused = await Promise.race(pair);
+    const other = await push(quiet);
+
+    assert.deepEqual([refused.status, refused.body.errcode], [429, 'M_LIMIT_EXCEEDED']);
+    assert.equal(other.status, 200);
+    clock.advance(500);
+    assert.deepEqual((await Promise.all(pair)).map(({ status }) => status).sort(), [200, 429]);
+    clock.advance(1000);
+    assert.equal((await push(loud)).status, 200);
+  });
+
   test('a transaction is signed by its server', async (t) => {
     const { alice, room, played } = await scene(t);
 
