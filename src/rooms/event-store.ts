@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { EventId } from '../core/ids.ts';
 import { findRoomRules, type RoomRules } from '../core/room-versions.ts';
 import { atMost } from '../kit/lru-bound.ts';
+import { nextTurn } from '../kit/next-turn.ts';
 import type { Database } from '../storage/database.ts';
 import {
   type EventRow,
@@ -12,6 +13,9 @@ import {
   type RoomRow,
 } from '../storage/events.ts';
 import { StoredEvent } from './stored-event.ts';
+
+/** How many events are read and parsed before others get their turn. */
+const CHUNK = 500;
 
 export class EventStore {
   readonly #db: Database;
@@ -85,10 +89,10 @@ export class EventStore {
       if (event === undefined) missing.push(eventNo);
       else found.set(eventNo, event);
     }
-    if (missing.length > 0) {
-      for (const event of await this.fromRows(await findEventsByNumber(this.#db, missing))) {
-        found.set(event.eventNo, event);
-      }
+    for (let start = 0; start < missing.length; start += CHUNK) {
+      if (start > 0) await nextTurn();
+      const rows = await findEventsByNumber(this.#db, missing.slice(start, start + CHUNK));
+      for (const event of await this.fromRows(rows)) found.set(event.eventNo, event);
     }
     return found;
   }
@@ -113,7 +117,11 @@ export class EventStore {
       if (event === undefined) missing.push(eventId);
       else found.set(eventId, event);
     }
-    for (const event of await this.fromRows(await findEventsById(this.#db, missing))) found.set(event.eventId, event);
+    for (let start = 0; start < missing.length; start += CHUNK) {
+      if (start > 0) await nextTurn();
+      const rows = await findEventsById(this.#db, missing.slice(start, start + CHUNK));
+      for (const event of await this.fromRows(rows)) found.set(event.eventId, event);
+    }
     return found;
   }
 

@@ -10,7 +10,7 @@ const ROWS_MAX = 500;
 const BYTES_MAX = 500_000;
 /** Fewer rows than this go as they are. */
 const ROWS_MIN = 3;
-const STATEMENTS_PER_TURN = 5000;
+const STATEMENTS_PER_TURN = 1000;
 
 type Shape = { readonly before: string; readonly columns: number; readonly tail: string; readonly keyColumns: number };
 type Row = readonly (string | number | null | Uint8Array)[];

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import Sqlite from 'better-sqlite3';
+import { nextTurn } from '../kit/next-turn.ts';
 import { type Batch, CommitQueue } from './commit-queue.ts';
 import { type Database, type Row, type Tx, UniqueViolation } from './database.ts';
 import { type Statement, sqliteValues, textOf } from './sql.ts';
@@ -104,6 +105,8 @@ class Writer {
 }
 
 const RECLAIMED_PAGES = 1000;
+/** How long reads may take, one after the other, before whatever else waits gets its turn. */
+const READ_MS_PER_TURN = 5;
 
 /** Opens a SQLite database, making it where it is missing. */
 export async function openSqlite(options: SqliteOptions): Promise<SqliteDatabase> {
@@ -129,6 +132,8 @@ export class SqliteDatabase implements Database {
   readonly #writer: Writer;
   readonly #queue: CommitQueue;
   readonly #prepared = new Map<string, Sqlite.Statement>();
+  /** How long reads took since others last got their turn for it. */
+  #readMs = 0;
   readonly #lock: Sqlite.Database;
   readonly #directory: string | null;
 
@@ -161,12 +166,26 @@ export class SqliteDatabase implements Database {
   }
 
   async all<T extends object = Row>(statement: Statement): Promise<T[]> {
+    if (this.#readMs > READ_MS_PER_TURN) await this.#giveTurn();
+    const startMs = performance.now();
     // The caller names the row's shape beside its own SQL text.
-    return this.#statement(statement).all(...sqliteValues(statement)) as T[];
+    const rows = this.#statement(statement).all(...sqliteValues(statement)) as T[];
+    this.#readMs += performance.now() - startMs;
+    return rows;
   }
 
   async first<T extends object = Row>(statement: Statement): Promise<T | undefined> {
-    return this.#statement(statement).get(...sqliteValues(statement)) as T | undefined;
+    if (this.#readMs > READ_MS_PER_TURN) await this.#giveTurn();
+    const startMs = performance.now();
+    const row = this.#statement(statement).get(...sqliteValues(statement)) as T | undefined;
+    this.#readMs += performance.now() - startMs;
+    return row;
+  }
+
+  /** Who awaits one read after the other would keep the event loop: reads here are done before they are awaited. */
+  #giveTurn(): Promise<void> {
+    this.#readMs = 0;
+    return nextTurn();
   }
 
   commit(batch: readonly Statement[], chain?: string): Promise<void> {
