@@ -12,15 +12,14 @@ import type { Log } from '../kit/log.ts';
 import { atMost } from '../kit/lru-bound.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { FetchBudget } from '../services/fetch-budget.ts';
-import type { Database } from '../storage/database.ts';
-import { findReceivedTransaction, upsertReceivedTransaction } from '../storage/received-transactions.ts';
 import type { InboundEdus } from './edus.ts';
 import type { InboundBounds } from './inbound-bounds.ts';
+import type { ReceivedAnswers } from './received-answers.ts';
 import { idOf, type Outcome, type RoomInbox } from './room-inbox.ts';
 import type { Staging } from './staging.ts';
 
 export type TransactionsDeps = {
-  readonly db: Database;
+  readonly answers: ReceivedAnswers;
   readonly clock: Clock;
   readonly log: Log;
   readonly rooms: Rooms;
@@ -45,6 +44,10 @@ const ANSWERS_MAX = 1000;
 const REFUSED_LOGGED_MAX = 5;
 
 const NOT_JUDGED: Outcome = { eventId: null, error: 'It was not judged.', mayComeLater: true };
+
+/** EDUs that say how something is: said once more, they change nothing. */
+const STANDING = new Set<JsonValue | undefined>(['m.typing', 'm.receipt', 'm.presence']);
+const mayComeAgain = (edu: JsonValue): boolean => !isJsonObject(edu) || STANDING.has(edu['edu_type']);
 
 type Answer = { readonly digest: string; readonly reply: Promise<TransactionReply> };
 
@@ -81,17 +84,13 @@ export class Transactions {
     digest: string,
     transaction: Transaction,
   ): Promise<TransactionReply> {
-    const { db, clock, edus, log } = this.#deps;
-    const earlier = await findReceivedTransaction(db, origin, txnId);
+    const { answers, edus } = this.#deps;
+    const earlier = await answers.find(origin, txnId, digest);
     // Written below, in this very shape.
-    if (earlier?.digest === digest) return JSON.parse(earlier.reply) as TransactionReply;
+    if (earlier !== null) return JSON.parse(earlier) as TransactionReply;
     const reply = { pdus: await this.#receivePdus(origin, transaction.pdus) };
     await edus.receive(origin, transaction.edus);
-    // Nobody waits for it: all that the answer speaks of is on disk, and a repetition finds it there.
-    const row = { origin, txnId, digest, reply: JSON.stringify(reply) };
-    this.#inBackground(db.commit([upsertReceivedTransaction(row, clock.now())]), (error) =>
-      log.error('The answer to a transaction could not be kept.', { error }),
-    );
+    answers.keep({ origin, txnId, digest, reply: JSON.stringify(reply) }, !transaction.edus.every(mayComeAgain));
     return reply;
   }
 
@@ -179,6 +178,7 @@ export class Transactions {
   /** Ends what goes on in the background. */
   async stop(): Promise<void> {
     await Promise.all(this.#running);
+    await this.#deps.answers.stop();
     await this.#deps.staging.stop();
   }
 }

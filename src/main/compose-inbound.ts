@@ -3,6 +3,7 @@ import type { ServerName } from '../core/ids.ts';
 import { InboundEdus } from '../inbound/edus.ts';
 import { FillGaps } from '../inbound/fill-gaps.ts';
 import { InboundBounds } from '../inbound/inbound-bounds.ts';
+import { ReceivedAnswers } from '../inbound/received-answers.ts';
 import { RoomInbox } from '../inbound/room-inbox.ts';
 import { Staging } from '../inbound/staging.ts';
 import { Transactions } from '../inbound/transaction.ts';
@@ -138,8 +139,9 @@ export function composeInbound(deps: InboundDeps): { readonly transactions: Tran
     help: 'PDUs in transactions of other servers by what became of them.',
     labels: ['outcome'],
   });
+  const answers = new ReceivedAnswers({ db, clock, log: log.child('inbound.answers') });
   const transactions = new Transactions({
-    db,
+    answers,
     clock,
     log: log.child('inbound.transactions'),
     rooms,

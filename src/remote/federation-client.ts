@@ -134,7 +134,7 @@ export class FederationClient {
     options: CallOptions,
   ): Promise<DialReply> {
     const places = await this.#deps.discovery.find(destination);
-    let failure: unknown = new RemoteError('unreachable', `${destination} is nowhere.`);
+    let failure: unknown;
     for (const place of places) {
       try {
         const reply = await this.#askAt(place, destination, operation, uri, body, options);
@@ -146,7 +146,7 @@ export class FederationClient {
         if (!(error instanceof RemoteError) || !error.isUnsent) throw error;
       }
     }
-    throw failure;
+    throw failure ?? new RemoteError('unreachable', `${destination} is nowhere.`);
   }
 
   #askAt(

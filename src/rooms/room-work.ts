@@ -21,7 +21,7 @@ import {
   type Standing,
 } from '../storage/events.ts';
 import { insertLateEvents } from '../storage/log-events.ts';
-import { insertOutgoing } from '../storage/outgoing.ts';
+import { insertOutgoing, type OutgoingRow } from '../storage/outgoing.ts';
 import { insertPartialJoin, settlePartialRoom, upsertPartialRoom } from '../storage/partial-rooms.ts';
 import { deleteRelation, insertRelation, resettleThread, upsertThread } from '../storage/relations.ts';
 import { deleteBackwardExtremities, insertBackwardExtremity } from '../storage/room-graph.ts';
@@ -82,7 +82,7 @@ export class RoomWork {
   readonly #absent = new Set<EventId>();
   /** Events that this batch gives children, or takes them from. */
   readonly #parents = new Set<EventId>();
-  readonly #outgoing = new Set<StreamPosition>();
+  readonly #outgoing = new Map<StreamPosition, OutgoingRow>();
   /** Other servers that came or went: whether they were here before this batch, and where that last changed. */
   readonly #servers = new Map<ServerName, { wasHere: boolean; position: StreamPosition }>();
   #keepsLocalMembers = false;
@@ -471,8 +471,9 @@ export class RoomWork {
     if (alsoTo === null && !live.hasRemoteServers) return;
     const { position, eventNo, pdu } = event;
     const origin = live.isLocal(pdu.sender) ? null : serverNameOf(pdu.sender);
-    this.#outgoing.add(position);
-    this.statements.push(insertOutgoing({ position, roomNo: live.roomNo, eventNo, alsoTo, origin }));
+    const row = { position, roomNo: live.roomNo, eventNo, alsoTo, origin };
+    this.#outgoing.set(position, row);
+    this.statements.push(insertOutgoing(row));
   }
 
   /** The server of another server's user whose invite or knock an event ends. It need not be in the room. */
@@ -535,14 +536,15 @@ export class RoomWork {
       const about = this.#membershipChanges.get(position) ?? null;
       const moved = this.#moved.get(position);
       const isWholeNow = position === this.#wholeAt;
-      const isTold = event !== undefined || about !== null || moved !== undefined || isWholeNow;
+      const outgoing = this.#outgoing.get(position);
+      const isNews = about !== null || moved !== undefined || outgoing !== undefined;
+      const isTold = event !== undefined || isNews || isWholeNow;
       if (!isTold) this.#deps.stream.release(position);
       else {
         const alone = isWholeNow ? live.joinedLocal : about === null ? [] : [about];
         const users = event === undefined ? alone : usersOf(event);
         const { roomNo } = live;
         const changesState = this.#changesState;
-        const goesOut = this.#outgoing.has(position);
         const changesServers = this.#servers.size > 0;
         this.#deps.stream.publish({
           kind: 'event',
@@ -551,7 +553,7 @@ export class RoomWork {
           about,
           users,
           changesState,
-          goesOut,
+          ...(outgoing === undefined ? {} : { outgoing }),
           changesServers,
           ...(moved === undefined ? {} : { moved }),
         });

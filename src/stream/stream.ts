@@ -5,6 +5,7 @@
 import type { ServerName, UserId } from '../core/ids.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Database } from '../storage/database.ts';
+import type { OutgoingRow } from '../storage/outgoing.ts';
 import type { Statement } from '../storage/sql.ts';
 import { readReservation, reserve } from '../storage/stream-positions.ts';
 
@@ -33,8 +34,8 @@ export type Change = {
   readonly users: ReadonlySet<UserId> | readonly UserId[];
   /** Of events: whether the room's current state is another one since, or says something else. */
   readonly changesState?: boolean;
-  /** Of events: whether other servers are to be told. */
-  readonly goesOut?: boolean;
+  /** Of events that other servers are to be told of: what was put down for that. */
+  readonly outgoing?: OutgoingRow;
   /** Of events: whose membership of the room is another one since. */
   readonly moved?: readonly UserId[];
   /** Of events: whether other servers are in the room since, or no longer. */

@@ -16,6 +16,7 @@ import { signingKeyFromSeed, verifySignature } from '../../src/core/signing.ts';
 import { parseJsonBody, SERVER_JSON } from '../../src/http/body.ts';
 import { FillGaps } from '../../src/inbound/fill-gaps.ts';
 import { InboundBounds } from '../../src/inbound/inbound-bounds.ts';
+import { ReceivedAnswers } from '../../src/inbound/received-answers.ts';
 import { RoomInbox } from '../../src/inbound/room-inbox.ts';
 import { Staging } from '../../src/inbound/staging.ts';
 import { Transactions } from '../../src/inbound/transaction.ts';
@@ -72,7 +73,8 @@ const inbox = new RoomInbox({ db, rooms, events, checks, gaps, bounds, serverNam
 const staging = new Staging({ db, stream, clock, log: silentLog, inbox, bounds });
 const edus = { receive: async () => {} };
 const count = () => {};
-const transactions = new Transactions({ db, clock, log: silentLog, rooms, inbox, staging, edus, bounds, count });
+const answers = new ReceivedAnswers({ db, clock, log: silentLog });
+const transactions = new Transactions({ answers, clock, log: silentLog, rooms, inbox, staging, edus, bounds, count });
 
 let last = made.at(-1)!.pdu;
 const authEvents: EventId[] = [0, 2, 3].map((index) => made[index]!.eventId);

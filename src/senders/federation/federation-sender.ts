@@ -16,6 +16,7 @@ import { Deeds } from './deeds.ts';
 import { Deliveries, type DeliveriesDeps, type DeliveryCounts } from './deliveries.ts';
 import { Destination } from './destination.ts';
 import { sizedEdu } from './edu-queue.ts';
+import { HeardRows } from './heard-rows.ts';
 import { RoomDestinations } from './room-destinations.ts';
 
 export type FederationSenderDeps = Omit<DeliveriesDeps, 'told' | 'onChanged' | 'onIdle'> & {
@@ -48,6 +49,7 @@ export class FederationSender implements FederationOutbox {
   readonly #cursors: Cursors;
   readonly #deliveries: Deliveries;
   readonly #timers = new Map<string, Timer>();
+  readonly #heard: HeardRows;
   readonly #stopListening: () => void;
   /** How far the log was read; null before the start. */
   #told: StreamPosition | null = null;
@@ -74,10 +76,13 @@ export class FederationSender implements FederationOutbox {
       onChanged: (destination) => this.#changed(destination),
       onIdle: (destination) => this.#forget(destination),
     });
-    this.#stopListening = deps.stream.listen(({ roomNo, goesOut, changesServers, edusTo }) => {
+    this.#heard = new HeardRows(deps.stream.current);
+    this.#stopListening = deps.stream.listen(({ roomNo, outgoing, changesServers, edusTo }) => {
       if (changesServers && roomNo !== null) this.#targets.forget(roomNo);
       if (edusTo !== undefined) this.#storedEdusFor(edusTo);
-      if (goesOut) this.#wake();
+      if (outgoing === undefined) return;
+      this.#heard.add(outgoing);
+      this.#wake();
     });
     this.#wake();
   }
@@ -206,7 +211,8 @@ export class FederationSender implements FederationOutbox {
     const { db, speaksTo, clock } = this.#deps;
     while (this.#told! < upTo && !this.#isStopped) {
       const before = this.#told!;
-      const rows = await listOutgoing(db, before, upTo, ROWS_PER_READ);
+      const heard = this.#heard.list(before, upTo, ROWS_PER_READ);
+      const rows = heard ?? (await listOutgoing(db, before, upTo, ROWS_PER_READ));
       for (const row of rows) {
         const servers = await this.#targets.of(row, before);
         // Nothing is waited for before the row counts as told: who reads their backlog meets it there, or here.
