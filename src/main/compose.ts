@@ -153,8 +153,9 @@ export function compose(deps: ComposeDeps): Composed {
   });
   const encryption = composeEncryption({ ...deps, limiter });
   const { deviceLists } = encryption;
+  const { keyCounts, userRooms } = encryption.views;
   const tellsNames = config.federation.allowDeviceNameLookup;
-  const devices = new Devices({ db, clock, random, accessTokens, deviceLists, tellsNames });
+  const devices = new Devices({ db, clock, random, accessTokens, deviceLists, keyCounts, tellsNames });
   const passwords = new Passwords({
     bcryptRounds: sessions.bcryptRounds,
     pepper: sessions.passwordPepper,
@@ -426,7 +427,6 @@ export function compose(deps: ComposeDeps): Composed {
     { includesOffline: config.presence.includeOfflineUsers },
   );
   const changes = new ChangeIndex(stream);
-  const { userRooms } = encryption.views;
   const sync = new Sync({
     db,
     clock,

@@ -246,6 +246,7 @@ forEachDatabase((database) => {
     await publishKeys(second, ['A']);
 
     const again = await server.login(bob, { deviceId: 'SECOND' });
+    assert.deepEqual((await again.sync()).device_one_time_keys_count, { signed_curve25519: 1 });
     assert.deepEqual(Object.keys((await query(alice, bob)).device_keys[bob.userId]), ['SECOND']);
     succeeded(await again.post('/v3/logout'));
     const anew = await server.login(bob, { deviceId: 'SECOND' });

@@ -19,6 +19,7 @@ import {
 import { deleteShortTokensOfUser } from '../storage/short-tokens.ts';
 import type { Statement } from '../storage/sql.ts';
 import { deleteToDeviceOf } from '../storage/to-device.ts';
+import type { KeyCounts } from '../stream/key-counts.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import type { DeviceLists } from './device-lists.ts';
 import { keysOfUsers } from './published-device-keys.ts';
@@ -30,6 +31,7 @@ export type DevicesDeps = {
   readonly random: Random;
   readonly accessTokens: AccessTokens;
   readonly deviceLists: DeviceLists;
+  readonly keyCounts: Pick<KeyCounts, 'drop'>;
   /** Whether other servers learn what devices are called. */
   readonly tellsNames: boolean;
 };
@@ -147,7 +149,7 @@ export class Devices {
 
   /** Forgets devices and what is theirs, and tells those who encrypted for them. */
   async #end(userId: UserId, deviceIds: readonly string[], besides: readonly Statement[]): Promise<void> {
-    const { db, deviceLists, accessTokens } = this.#deps;
+    const { db, deviceLists, keyCounts, accessTokens } = this.#deps;
     await deviceLists.exclusively(userId, async () => {
       const withKeys = new Set((await listDeviceKeys(db, [userId])).map(({ deviceId }) => deviceId));
       const statements = [...besides, ...endOf(userId, deviceIds)];
@@ -157,6 +159,7 @@ export class Devices {
       if (devices.length === 0) await db.commit(statements);
       else await deviceLists.commit(userId, { devices, statements: () => statements });
     });
+    for (const deviceId of deviceIds) keyCounts.drop({ userId, deviceId });
     accessTokens.forget(userId);
   }
 

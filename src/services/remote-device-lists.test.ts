@@ -103,6 +103,9 @@ forEachDatabase((database) => {
         user_id: bob.userId,
         stream_id: streamId,
         devices: [...devices].map(([device_id, keys]) => ({ device_id, keys })),
+        // As Synapse says it.
+        master_key: null,
+        self_signing_key: null,
       },
     }));
     const asked = () => remote.requestsTo(/user\/devices|user\/keys\/query/).length;

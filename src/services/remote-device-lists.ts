@@ -307,8 +307,8 @@ function readSigningKey(
 
 type UserDevicesReply = {
   readonly devices: readonly JsonObject[];
-  readonly master_key?: JsonObject;
-  readonly self_signing_key?: JsonObject;
+  readonly master_key?: JsonObject | null;
+  readonly self_signing_key?: JsonObject | null;
 };
 
 function readUserDevices(userId: UserId, reply: UserDevicesReply): RemoteKeys {

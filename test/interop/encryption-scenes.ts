@@ -1,5 +1,6 @@
 /** What end-to-end encryption needs of two servers: keys, device lists, cross-signing and messages to devices. */
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import type { JsonObject } from '../../src/core/json-value.ts';
 import { signJson } from '../../src/core/signing.ts';
 import { succeeded, type TestUser } from '../../src/testing/test-client.ts';
@@ -67,7 +68,7 @@ export const encryption: readonly Scene[] = [
         assert.deepEqual(names, new Set(['signed_curve25519:ONE', 'signed_curve25519:TWO']));
         const anew = await publishKeys(other);
         await untilTold(asker, other.userId, since, (keys) => {
-          return JSON.stringify(device(keys)?.['keys']) === JSON.stringify(anew.keys['keys']);
+          return isDeepStrictEqual(device(keys)?.['keys'], anew.keys['keys']);
         });
       }
     },
@@ -93,7 +94,7 @@ export const encryption: readonly Scene[] = [
           const device = keys.device_keys[other.userId]?.[other.deviceId];
           return (
             signersOf(device).includes(set.selfSigning.key.keyId) &&
-            JSON.stringify(keys.master_keys[other.userId]?.keys) === JSON.stringify(set.master.json['keys'])
+            isDeepStrictEqual(keys.master_keys[other.userId]?.keys, set.master.json['keys'])
           );
         });
         assert.equal((await keysOf(asker, other.userId)).user_signing_keys?.[other.userId], undefined);

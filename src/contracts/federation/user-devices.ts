@@ -1,5 +1,5 @@
 /** Server-server module "Device management". */
-import { anyObject, array, integer, object, optional, userId } from '../../http/schema.ts';
+import { anyObject, array, integer, object, optional, orNull, userId } from '../../http/schema.ts';
 import { operation } from '../operation.ts';
 
 export const getUserDevices = operation({
@@ -11,7 +11,8 @@ export const getUserDevices = operation({
     user_id: userId,
     stream_id: integer,
     devices: array(anyObject),
-    master_key: optional(anyObject),
-    self_signing_key: optional(anyObject),
+    // Synapse says null where there is none.
+    master_key: optional(orNull(anyObject)),
+    self_signing_key: optional(orNull(anyObject)),
   }),
 });
