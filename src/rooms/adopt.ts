@@ -65,6 +65,13 @@ export async function adoptRoom(deps: AppendDeps, work: RoomWork, adoption: Adop
     if (event === undefined || event.row.standing === 'rejected') continue;
     state.set(stateKeyTuple(event.pdu.type, event.pdu.stateKey!), event);
   }
+  // Members are left out of a partial state, but those that the join stands on are told beside it: an invite, say.
+  for (const eventId of adoption.partial === undefined ? [] : join.authEvents) {
+    const event = taken.get(eventId);
+    if (event?.pdu.type !== 'm.room.member' || event.row.standing === 'rejected') continue;
+    const key = stateKeyTuple(event.pdu.type, event.pdu.stateKey!);
+    if (!state.has(key)) state.set(key, event);
+  }
   await nextTurn();
   const lookup: StateLookup = (type, stateKey) => state.get(stateKeyTuple(type, stateKey))?.pdu;
   if (lookup('m.room.create', '') === undefined) throw forbidden('The state that was told has no create event.');

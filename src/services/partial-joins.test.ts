@@ -9,6 +9,7 @@ import { PlayedRoom } from '../testing/played-room.ts';
 import { type RemoteEvent, type RemoteServer, remoteServer } from '../testing/remote-server.ts';
 import { roomPath } from '../testing/room-path.ts';
 import { type Reply, succeeded, type TestUser } from '../testing/test-client.ts';
+import { testNetwork } from '../testing/test-network.ts';
 import { testServer } from '../testing/test-server.ts';
 
 const LAZY = JSON.stringify({ room: { state: { lazy_load_members: true }, timeline: { lazy_load_members: true } } });
@@ -96,6 +97,22 @@ forEachDatabase((database) => {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
+
+  test('who is invited joins a room whose members are left out, the invite among them', async (t) => {
+    const { a, b } = (await testNetwork(t, { names: ['a', 'b'], database })).servers;
+    const [alice, bob] = [await a.user('alice'), await b.user('bob')];
+    for (const version of ['10', '12']) {
+      const room = await alice.createRoom({ preset: 'private_chat', room_version: version, invite: [bob.userId] });
+      await until(
+        () => bob.sync(),
+        ({ rooms }) => rooms?.invite?.[room.id] !== undefined,
+      );
+
+      succeeded(await bob.post(`/v3/join/${encodeURIComponent(room.id)}?via=${a.serverName}`));
+
+      await bob.say(room, 'I am in');
+    }
+  });
 
   test('a room is read and written while its members still come, and is whole when they have come', async (t) => {
     const { server, remote, room, told, gate, alice } = await scene(t);
