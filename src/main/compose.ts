@@ -123,6 +123,8 @@ const ROOM_FACTS_BYTES_MAX = 8_000_000;
 /** A server that does not listen yet. */
 export type Composed = {
   readonly router: RouterOptions;
+  /** Ends the waits of requests that wait for what may take long. */
+  stopWaiting(): void;
   /** Ends what goes on in the background, when no request is at work any more and before the database is closed. */
   stop(): Promise<void>;
 };
@@ -530,6 +532,7 @@ export function compose(deps: ComposeDeps): Composed {
     notary: federation.notary,
     notifications: new Notifications({ db, stream, rooms, events, views, verdicts }),
     oldSync,
+    partialJoins,
     policies: readPolicies(config),
     prejoinState: withOthers.prejoinState,
     presence,
@@ -556,13 +559,7 @@ export function compose(deps: ComposeDeps): Composed {
     servesServer: config.wellKnown.servesServer,
     sharedSecretRegistration,
     shortTokens,
-    spaceHierarchy: new SpaceHierarchy({
-      facts,
-      summaries: roomSummaries,
-      remote: remoteSpaces,
-      clock,
-      random,
-    }),
+    spaceHierarchy: new SpaceHierarchy({ facts, summaries: roomSummaries, remote: remoteSpaces, clock, random }),
     sync,
     transactions: inbound.transactions,
     turn: new Turn({ config: config.turn, clock }),
@@ -584,6 +581,7 @@ export function compose(deps: ComposeDeps): Composed {
       log: httpLog(log),
       metrics,
     },
+    stopWaiting: () => rooms.whole.stop(),
     async stop(): Promise<void> {
       await stopTimedJobs();
       await Promise.all([fetching.stop(), partialJoins.stop()]);

@@ -71,6 +71,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       addresses,
       async close(): Promise<void> {
         stopGivingBack?.();
+        composed.stopWaiting();
         await http.close(DRAIN_MS);
         await composed.stop();
         await federation.stop();

@@ -145,6 +145,7 @@ class Again {
     if (row.standing === 'rejected' && standing !== 'rejected') await work.index(after);
     if (row.standing === 'ok' && standing !== 'ok') await this.#unredact(after);
     if (row.standing !== 'ok' && standing === 'ok') await applyRedactions(this.#deps, work, after);
+    if (join !== undefined) work.tellAgain(after);
     if (standing === 'ok') await this.#move(after, join?.startsAnew ?? false);
   }
 

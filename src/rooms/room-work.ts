@@ -449,6 +449,11 @@ export class RoomWork {
     return after;
   }
 
+  /** Readers of the log are told of an event once more: what it led to is known only now. */
+  tellAgain({ eventNo }: StoredEvent): void {
+    this.#late.push(eventNo);
+  }
+
   /** Takes a redaction back that does not count any more. */
   unredact(redaction: StoredEvent, target: StoredEvent): StoredEvent {
     this.statements.push(markUnredacted(target.eventNo, redaction.eventNo));

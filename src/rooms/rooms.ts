@@ -67,7 +67,8 @@ export class Rooms {
   #lastCreateTs = 0;
   readonly #once = new Map<string, Promise<StoredEvent[]>>();
   readonly #healing: TipHealing;
-  readonly #wholeWaits: WholeWaits;
+  /** Those who wait until a partial room is whole. */
+  readonly whole: WholeWaits;
 
   constructor(deps: RoomsDeps) {
     this.#deps = deps;
@@ -78,7 +79,7 @@ export class Rooms {
       get: (roomId) => this.get(roomId),
       send: (roomId, drafts) => this.send(roomId, drafts),
     });
-    this.#wholeWaits = new WholeWaits(deps.clock);
+    this.whole = new WholeWaits(deps.clock);
     this.#held = new LRUCache({
       maxSize: deps.roomsBytesMax,
       sizeCalculation: (held) => held.live.sizeBytes,
@@ -408,14 +409,9 @@ export class Rooms {
         (statements) => bulkInserts(statements, db.dialect),
       );
       await committed.done;
-      this.#wholeWaits.wake(roomId);
+      this.whole.wake(roomId);
       return true;
     });
-  }
-
-  /** Waits until a room is whole; false where it is not by then. */
-  untilWhole(live: LiveRoom, timeoutMs: number): Promise<boolean> {
-    return live.isPartial ? this.#wholeWaits.wait(live.roomId, timeoutMs) : Promise.resolve(true);
   }
 
   /**

@@ -1,22 +1,34 @@
 /** Those who wait until a partial room is whole. */
 import type { RoomId } from '../core/ids.ts';
 import type { Clock } from '../kit/clock.ts';
+import type { LiveRoom } from './live-room.ts';
 
 /** How many may wait for all rooms together: whoever comes beyond them is told at once that it is not whole. */
 const WAITING_MAX = 5000;
 
 export class WholeWaits {
   readonly #clock: Clock;
-  readonly #waiting = new Map<RoomId, Set<() => void>>();
+  readonly #waiting = new Map<RoomId, Set<(isWhole: boolean) => void>>();
   #count = 0;
+  #isOver = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Resolves with true when the room is whole, with false when the time is over. */
-  wait(roomId: RoomId, timeoutMs: number): Promise<boolean> {
-    if (this.#count >= WAITING_MAX) return Promise.resolve(false);
+  /** Waits until a room is whole; false where it is not by then. */
+  async until(live: LiveRoom, timeoutMs: number): Promise<boolean> {
+    return !live.isPartial || this.#wait(live.roomId, timeoutMs);
+  }
+
+  /** The server stops: nobody waits any more. */
+  stop(): void {
+    this.#isOver = true;
+    for (const ends of [...this.#waiting.values()]) for (const end of [...ends]) end(false);
+  }
+
+  #wait(roomId: RoomId, timeoutMs: number): Promise<boolean> {
+    if (this.#isOver || this.#count >= WAITING_MAX) return Promise.resolve(false);
     const ofRoom = this.#waiting.get(roomId) ?? new Set();
     this.#waiting.set(roomId, ofRoom);
     this.#count++;
@@ -24,18 +36,17 @@ export class WholeWaits {
       const end = (isWhole: boolean): void => {
         timer.cancel();
         this.#count--;
-        ofRoom.delete(wake);
+        ofRoom.delete(end);
         if (ofRoom.size === 0 && this.#waiting.get(roomId) === ofRoom) this.#waiting.delete(roomId);
         resolve(isWhole);
       };
-      const wake = (): void => end(true);
       const timer = this.#clock.after(timeoutMs, () => end(false));
-      ofRoom.add(wake);
+      ofRoom.add(end);
     });
   }
 
   /** The room is whole. */
   wake(roomId: RoomId): void {
-    for (const wake of [...(this.#waiting.get(roomId) ?? [])]) wake();
+    for (const end of [...(this.#waiting.get(roomId) ?? [])]) end(true);
   }
 }

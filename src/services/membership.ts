@@ -59,6 +59,8 @@ const MEMBERSHIPS: ReadonlySet<JsonValue | undefined> = new Set<MembershipState>
   'leave',
   'ban',
 ]);
+/** How long who acts on a user waits for the members of a room that was just joined. */
+const WHOLE_WAIT_MS = 60_000;
 /** Keys of a member event that a client does not choose: we fill them in where they belong. */
 const NOT_OF_CLIENTS = new Set(['membership', 'join_authorised_via_users_server', 'third_party_signed']);
 
@@ -219,9 +221,24 @@ export class Membership {
     await this.#change(live, userId, userId, { membership: 'leave', ...reasonOf(reason) });
   }
 
+  /**
+   * The room, once it is known what a user is in it: of one that was just joined that may take a while. Throws 403, and 503
+   * where it takes too long.
+   */
+  async #roomKnowing(roomId: RoomId, userId: UserId): Promise<LiveRoom> {
+    const live = await roomOfMember(this.#deps.rooms, roomId);
+    if (!live.isPartial || live.membershipOf(userId) !== null) return live;
+    if (await this.#deps.rooms.whole.until(live, WHOLE_WAIT_MS)) return roomOfMember(this.#deps.rooms, roomId);
+    throw new MatrixError(
+      503,
+      'M_UNKNOWN',
+      'The members of this room are still being fetched. Please try again later.',
+    );
+  }
+
   /** Invites a user. Throws 403 where the inviter may not, or the user wants no invites, is in the room or is banned. */
   async invite(asker: Asker, roomId: RoomId, target: UserId, reason?: string): Promise<void> {
-    const live = await roomOfMember(this.#deps.rooms, roomId);
+    const live = await this.#roomKnowing(roomId, target);
     await this.#invite(asker, live, target, {
       ...(await this.#profileOfInvitee(live, target)),
       membership: 'invite',
@@ -267,7 +284,7 @@ export class Membership {
 
   /** Puts a user out of a room, or takes an invite or a refusal of a knock back. Throws 403. */
   async kick(asker: Asker, roomId: RoomId, target: UserId, reason?: string): Promise<void> {
-    const live = await roomOfMember(this.#deps.rooms, roomId);
+    const live = await this.#roomKnowing(roomId, target);
     const was = live.membershipOf(target);
     if (was !== 'join' && was !== 'invite' && was !== 'knock') throw forbidden('The user is not in this room.');
     await this.#change(live, asker.userId, target, { membership: 'leave', ...reasonOf(reason) });
@@ -275,13 +292,13 @@ export class Membership {
 
   /** Bans a user, who need not be in the room. Throws 403. */
   async ban(asker: Asker, roomId: RoomId, target: UserId, reason?: string): Promise<void> {
-    const live = await roomOfMember(this.#deps.rooms, roomId);
+    const live = await this.#roomKnowing(roomId, target);
     await this.#change(live, asker.userId, target, { membership: 'ban', ...reasonOf(reason) });
   }
 
   /** Lifts a ban. Throws 403, also where there is none. */
   async unban(asker: Asker, roomId: RoomId, target: UserId, reason?: string): Promise<void> {
-    const live = await roomOfMember(this.#deps.rooms, roomId);
+    const live = await this.#roomKnowing(roomId, target);
     if (live.membershipOf(target) !== 'ban') throw forbidden('The user is not banned from this room.');
     await this.#change(live, asker.userId, target, { membership: 'leave', ...reasonOf(reason) });
   }

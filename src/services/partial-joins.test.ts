@@ -115,7 +115,7 @@ forEachDatabase((database) => {
   });
 
   test('a room is read and written while its members still come, and is whole when they have come', async (t) => {
-    const { server, remote, room, told, gate, alice } = await scene(t);
+    const { remote, room, told, gate, alice } = await scene(t);
     const before = (await alice.sync()).next_batch;
 
     await joins(alice, room);
@@ -125,6 +125,9 @@ forEachDatabase((database) => {
     const verdicts = await push(remote, [heard], [typing(remote, room, 'user8')]);
     const lazy = await alice.sync(before, { filter: LAZY });
     const eager = await alice.sync(before);
+    const search = async () =>
+      succeeded(await alice.post('/v3/user_directory/search', { search_term: 'user7:remote.test' })).results;
+    assert.deepEqual(await search(), []);
     let isAnswered = false;
     const members = membersOf(alice, room).finally(() => {
       isAnswered = true;
@@ -155,7 +158,7 @@ forEachDatabase((database) => {
     const statePath = `/_matrix/federation/v1/state_ids/${room.roomId}?event_id=${heard.eventId}`;
     const state = succeeded(await remote.signedRequest('GET', statePath)).pdu_ids as string[];
     assert.deepEqual(state.sort(), [...room.state.values()].map(({ eventId }) => eventId).sort());
-    assert.equal(server.serverName, 'myelin.test');
+    assert.deepEqual((await until(search, ({ length }) => length > 0))[0].user_id, remote.userId('user7'));
   });
 
   test('after a restart the members are fetched on', async (t) => {
@@ -163,12 +166,22 @@ forEachDatabase((database) => {
     await joins(alice, room);
     await gate.reached;
 
+    const cutOff = alice.get(roomPath({ id: room.roomId }, 'members'));
+    const admin = await server.user('admin', { isAdmin: true });
+    const { rooms } = succeeded(await admin.get('/_myelin/admin/v1/partial_rooms'));
+    const denied = await alice.get('/_myelin/admin/v1/partial_rooms');
     await server.stop();
     await server.start();
     await alice.say(room.roomId, 'back again');
     const eager = await alice.sync();
     gate.open();
 
+    assert.equal((await cutOff).status, 503);
+    assert.equal(denied.status, 403);
+    assert.deepEqual(
+      rooms.map((each: JsonObject) => [each['room_id'], each['server'], each['failures']]),
+      [[room.roomId, 'remote.test', 0]],
+    );
     assert.equal(joinedIn(eager, room), undefined);
     assert.equal((await membersOf(alice, room)).length, MEMBERS + 2);
     assert.ok(joinedIn(await alice.sync(eager.next_batch), room) !== undefined);

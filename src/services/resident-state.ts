@@ -11,7 +11,7 @@ import type { ResidentRooms } from './resident-rooms.ts';
 
 export type ResidentStateDeps = {
   readonly residentRooms: ResidentRooms;
-  readonly rooms: Pick<Rooms, 'untilWhole'>;
+  readonly rooms: Pick<Rooms, 'whole'>;
   readonly graph: RoomGraph;
 };
 
@@ -73,7 +73,8 @@ export class ResidentState {
   ): Promise<{ readonly stateNos: number[]; readonly chainNos: number[] }> {
     const { residentRooms, graph, rooms } = this.#deps;
     const live = await residentRooms.get(server, roomId);
-    if (!(await rooms.untilWhole(live, WHOLE_WAIT_MS))) throw notFound('The state of this room is not known here yet.');
+    if (!(await rooms.whole.until(live, WHOLE_WAIT_MS)))
+      throw notFound('The state of this room is not known here yet.');
     const event = await residentRooms.event(live, eventId);
     const stateNos = await graph.stateNosBefore(live, event);
     if (stateNos === null) throw notFound('The state before this event is not known here.');

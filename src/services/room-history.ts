@@ -274,7 +274,7 @@ export class RoomHistory {
 
   /** Waits until the members of a room that was just joined are known. Throws 503 where that takes too long. */
   async #whole(live: LiveRoom): Promise<void> {
-    if (await this.#deps.rooms.untilWhole(live, WHOLE_WAIT_MS)) return;
+    if (await this.#deps.rooms.whole.until(live, WHOLE_WAIT_MS)) return;
     throw new MatrixError(
       503,
       'M_UNKNOWN',

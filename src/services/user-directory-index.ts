@@ -106,24 +106,35 @@ export class UserDirectoryIndex {
     const { db } = this.#deps;
     const members: RemoteMember[] = [];
     const changedNos = new Set<number>();
+    const joinedNos = new Set<number>();
     for (const { json, roomNo, isRedacted } of events) {
       // Only objects are stored as events.
       const { type, state_key: stateKey, content } = JSON.parse(json) as JsonObject;
       if (type === 'm.room.member') members.push(...this.#remoteMember(roomNo, stateKey, content, isRedacted));
+      if (type === 'm.room.member' && this.#isLocalJoin(stateKey, content)) joinedNos.add(roomNo);
       else if (stateKey === '') changedNos.add(roomNo);
     }
     const statements: Statement[] = [];
-    const openNos = await listOpenRooms(db, [...changedNos, ...members.map(({ roomNo }) => roomNo)]);
-    for (const { roomNo, roomId } of await listRoomsByNumber(db, [...changedNos])) {
+    const ofMembers = members.map(({ roomNo }) => roomNo);
+    const openNos = await listOpenRooms(db, [...changedNos, ...joinedNos, ...ofMembers]);
+    for (const { roomNo, roomId } of await listRoomsByNumber(db, [...changedNos, ...joinedNos])) {
       const live = await this.#deps.rooms.get(roomId);
+      // No event of the log tells of those whose members came later.
+      const isTold = !joinedNos.has(roomNo) || live.wholeSince === null;
+      if (isTold && !changedNos.has(roomNo)) continue;
       const isOpen = await this.#isOpen(live);
-      if (isOpen === openNos.has(roomNo)) continue;
+      if (isOpen === openNos.has(roomNo) && isTold) continue;
       statements.push(setOpenRoom(roomNo, isOpen));
       if (isOpen) members.push(...(await this.#remoteMembersOf(live)));
       if (isOpen) openNos.add(roomNo);
       else openNos.delete(roomNo);
     }
     return [...statements, ...(await this.#becomeMembers(members, openNos))];
+  }
+
+  #isLocalJoin(stateKey: JsonValue | undefined, content: JsonValue | undefined): boolean {
+    const userId = parseUserId(stateKey);
+    return userId !== null && this.#deps.isLocal(userId) && isJsonObject(content) && content['membership'] === 'join';
   }
 
   /** Whether everybody may join or read a room, as the specification of the directory has it. */

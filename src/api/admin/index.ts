@@ -1,6 +1,7 @@
 /** The admin API: each module once. */
 import type { Endpoint } from '../../http/endpoint.ts';
 import { adminFederationEndpoints } from './federation.ts';
+import { partialRoomsEndpoints } from './partial-rooms.ts';
 import { registerEndpoints } from './register.ts';
 import { adminRegistrationTokensEndpoints } from './registration-tokens.ts';
 import { reportsEndpoints } from './reports.ts';
@@ -9,6 +10,7 @@ import { adminUserEndpoints } from './users.ts';
 
 const modules = [
   adminFederationEndpoints,
+  partialRoomsEndpoints,
   registerEndpoints,
   adminRegistrationTokensEndpoints,
   reportsEndpoints,
