@@ -33,12 +33,18 @@ export type XMatrix = {
  * itself (threat A1). Throws M_BAD_JSON for a number that JSON cannot say.
  */
 export function signedRequestText(request: SignedRequest): string {
-  const { method, uri, origin, destination, content } = request;
-  return canonicalJson(
-    // An absent body is left out of the object; a body `null` would stand in it.
-    content === undefined ? { destination, method, origin, uri } : { content, destination, method, origin, uri },
-    { strict: false },
-  );
+  const { content } = request;
+  return signedTextAround(request, content === undefined ? undefined : canonicalJson(content, { strict: false }));
+}
+
+/** The same where the body's canonical JSON is at hand. */
+export function signedTextAround(
+  { method, uri, origin, destination }: Omit<SignedRequest, 'content'>,
+  contentText: string | undefined,
+): string {
+  const text = canonicalJson({ destination, method, origin, uri }, { strict: false });
+  // An absent body is left out of the object; a body `null` would stand in it. Its key comes first.
+  return contentText === undefined ? text : `{"content":${contentText},${text.slice(1)}`;
 }
 
 /** Signs a request and gives the value of its Authorization header. */

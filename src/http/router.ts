@@ -29,6 +29,7 @@ import {
 import type { Endpoint, Requester } from './endpoint.ts';
 import { checkRequester, type Guard, type ServerGuard } from './guard.ts';
 import { IncomingCall, type ListenerFacts } from './incoming-call.ts';
+import { parseJsonInTurns } from './json-in-turns.ts';
 import { ipKey, type RateLimiter } from './limits.ts';
 import { redactUrl } from './redact.ts';
 import { writeJson, writePreflight, writeResult } from './reply.ts';
@@ -99,6 +100,8 @@ const BOUNDS: RouterBounds = {
 
 const DURATION_BUCKETS_SECONDS = [0.005, 0.025, 0.1, 0.5, 2, 10, 60];
 const SWEEP_EVERY_MS = 5000;
+/** Above it a body is read some at a time. */
+const LARGE_BODY_BYTES = 256 * 1024;
 const CLIENT_GONE_STATUS = 499;
 const SERVER_ONLY = /^\/_matrix\/(?:federation|key)\//;
 const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH']);
@@ -334,7 +337,10 @@ export class Router {
     return whole;
   }
 
-  async #readyBody({ bodyKind, convertForm, takesEmptyBody, rules }: Prepared, reading: unknown): Promise<unknown> {
+  async #readyBody(
+    { endpoint, bodyKind, convertForm, takesEmptyBody, rules }: Prepared,
+    reading: unknown,
+  ): Promise<unknown> {
     const body = await reading;
     if (!(body instanceof Buffer)) return body;
     if (bodyKind === 'bytes') return body;
@@ -343,7 +349,9 @@ export class Router {
       if (takesEmptyBody) return {};
       throw notJson('The body is empty; it must be JSON.');
     }
-    return parseJsonBody(body, rules);
+    // What servers send may be large; clients are held to less.
+    const isLarge = endpoint.auth === 'server' && body.length > LARGE_BODY_BYTES;
+    return isLarge ? parseJsonInTurns(body, rules) : parseJsonBody(body, rules);
   }
 
   async #refuse(call: IncomingCall, thrown: unknown): Promise<[status: number, bytes: number]> {

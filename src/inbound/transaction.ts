@@ -4,9 +4,9 @@
  * Spec v1.19: https://spec.matrix.org/v1.19/server-server-api/#transactions
  */
 import { LRUCache } from 'lru-cache';
-import { sha256Base64 } from '../core/event-hash.ts';
 import { type EventId, parseRoomId, type RoomId, type ServerName } from '../core/ids.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../core/json-value.ts';
+import { digestInTurns } from '../http/json-in-turns.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Log } from '../kit/log.ts';
 import { atMost } from '../kit/lru-bound.ts';
@@ -64,9 +64,9 @@ export class Transactions {
    * Takes in a transaction, once: whoever repeats it gets the first answer, also while that is still being found. Another
    * body under the same ID is another transaction (threat C6): its events would be lost otherwise.
    */
-  receive(origin: ServerName, txnId: string, transaction: Transaction): Promise<TransactionReply> {
+  async receive(origin: ServerName, txnId: string, transaction: Transaction): Promise<TransactionReply> {
     const key = `${origin}\0${txnId}`;
-    const digest = sha256Base64(JSON.stringify([transaction.pdus, transaction.edus]));
+    const digest = await digestInTurns([transaction.pdus, transaction.edus]);
     const earlier = this.#answers.get(key);
     if (earlier?.digest === digest) return earlier.reply;
     const reply = this.#answer(origin, txnId, digest, transaction);

@@ -6,9 +6,10 @@ import { forbidden, MatrixError } from '../core/errors.ts';
 import type { ServerName } from '../core/ids.ts';
 import type { JsonValue } from '../core/json-value.ts';
 import { verifySignature } from '../core/signing.ts';
-import { parseXMatrix, signedRequestText, type XMatrix } from '../core/x-matrix.ts';
+import { parseXMatrix, signedTextAround, type XMatrix } from '../core/x-matrix.ts';
 import type { RequestFacts } from '../http/endpoint.ts';
 import type { ServerGuard } from '../http/guard.ts';
+import { canonicalJsonInTurns } from '../http/json-in-turns.ts';
 import type { Clock } from '../kit/clock.ts';
 
 /** The keys of servers. `Keyring` has them. */
@@ -64,13 +65,10 @@ export class FederationGuard implements ServerGuard {
 
     // Parsed JSON, or undefined: that is what the router hands over for an endpoint with `auth: 'server'`.
     const content = body as JsonValue | undefined;
-    const text = signedRequestText({
-      method: facts.method,
-      uri: facts.url,
-      origin,
-      destination: serverName,
-      content,
-    });
+    const text = signedTextAround(
+      { method: facts.method, uri: facts.url, origin, destination: serverName },
+      content === undefined ? undefined : await canonicalJsonInTurns(content),
+    );
     const unknown: string[] = [];
     for (const { keyId, signature } of lines) {
       const publicKey = await keys.publicKey(origin, keyId, clock.now());
