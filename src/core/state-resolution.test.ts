@@ -182,7 +182,7 @@ test('a ban stands against a back-dated change of the banned user', () => {
   }
 });
 
-test('an old join survives stricter join rules that nobody disputes in v2.1, but not in v2', () => {
+test('B5: an old join survives stricter join rules that nobody disputes in v2.1, but not in v2 (MSC4297)', () => {
   const outcome = (version: string): boolean => {
     const { room, start } = openRoom(version);
     // Carol's join has the old join rules in every auth chain, so that they are not looked at again.
@@ -198,7 +198,7 @@ test('an old join survives stricter join rules that nobody disputes in v2.1, but
   assert.equal(outcome('11'), false);
 });
 
-test('v2.1 counts in what lies between conflicted power levels, so that the newest is not thrown back', () => {
+test('B5: v2.1 counts in what lies between conflicted power levels, so that the newest is not thrown back (MSC4297)', () => {
   const { room, start } = openRoom('12', { '@bob:b': 50 });
   const old = room.sendAll(start, [member('@bob:b', '@bob:b', 'join')]);
   const between = room.sendAll(old, [levels(founder, { '@bob:b': 100 })]);

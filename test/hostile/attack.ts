@@ -49,6 +49,3 @@ export type Attack = {
   /** Why neither the log nor a counter has anything to tell; where left out they must. */
   readonly isSilent?: string;
 };
-
-/** A line that cannot be run yet. */
-export type Later = { readonly line: string; readonly name: string; readonly waitsFor: string };
