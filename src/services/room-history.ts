@@ -4,6 +4,7 @@ import type { RoomEventFilter } from '../core/filter.ts';
 import type { EventId, RoomId, UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import { stateKeyTuple } from '../core/pdu.ts';
+import { nextTurn } from '../kit/next-turn.ts';
 import { type ClientViews, shownContent, type ViewReader } from '../rooms/client-view.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
@@ -269,7 +270,8 @@ export class RoomHistory {
       if (ask.membership !== undefined && membership !== ask.membership) return false;
       return ask.notMembership === undefined || membership !== ask.notMembership;
     });
-    return `{"chunk":[${(await this.#deps.views.texts(live, chosen, reader, { isState: true })).join(',')}]}`;
+    const texts = await eachInTurns(chosen, (some) => this.#deps.views.texts(live, some, reader, { isState: true }));
+    return `{"chunk":[${texts.join(',')}]}`;
   }
 
   /** Waits until the members of a room that was just joined are known. Throws 503 where that takes too long. */
@@ -294,8 +296,8 @@ export class RoomHistory {
     return (await events.fromRows([row]))[0]!;
   }
 
-  /** The users in a room with their names and pictures there. Throws 403 for who is not in it. */
-  async joinedMembers(userId: UserId, roomId: RoomId): Promise<JsonObject> {
+  /** The users in a room with their names and pictures there, as the JSON text of the reply. Throws 403 for who is not in it. */
+  async joinedMembers(userId: UserId, roomId: RoomId): Promise<string> {
     const live = await this.#deps.rooms.find(roomId);
     if (live?.membershipOf(userId) !== 'join') throw forbidden('You are not in this room.');
     await this.#whole(live);
@@ -305,13 +307,28 @@ export class RoomHistory {
       if (eventNo !== null) eventNos.push(eventNo);
     }
     const events = await this.#deps.events.list(eventNos);
-    const joined = events.map((event) => {
-      const { displayname, avatar_url: avatarUrl } = shownContent(event);
-      const profile = { display_name: textOrNull(displayname), avatar_url: textOrNull(avatarUrl) };
-      return [event.pdu.stateKey, profile] as const;
-    });
-    return { joined: Object.fromEntries(joined) };
+    const joined = await eachInTurns(events, (some) =>
+      some.map((event) => {
+        const { displayname, avatar_url: avatarUrl } = shownContent(event);
+        const profile = { display_name: textOrNull(displayname), avatar_url: textOrNull(avatarUrl) };
+        return `${JSON.stringify(event.pdu.stateKey)}:${JSON.stringify(profile)}`;
+      }),
+    );
+    return `{"joined":{${joined.join(',')}}}`;
   }
+}
+
+/** How many members are put into words before others get their turn. */
+const MEMBERS_PER_TURN = 1000;
+
+/** What becomes of a long list, made of some of it at a time. */
+async function eachInTurns<T, R>(all: readonly T[], make: (some: readonly T[]) => R[] | Promise<R[]>): Promise<R[]> {
+  const made: R[] = [];
+  for (let start = 0; start < all.length; start += MEMBERS_PER_TURN) {
+    if (start > 0) await nextTurn();
+    made.push(...(await make(all.slice(start, start + MEMBERS_PER_TURN))));
+  }
+  return made;
 }
 
 /** Before everything that a room can hold. */

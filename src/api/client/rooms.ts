@@ -76,6 +76,8 @@ export const roomsEndpoints = ({ roomHistory }: { roomHistory: RoomHistory }): E
     auth: 'user-or-guest',
     params: object({ roomId }),
     reply: anyObject,
-    handler: ({ user, params }) => roomHistory.joinedMembers(user.userId, params.roomId),
+    async handler({ user, params }) {
+      return new JsonText(await roomHistory.joinedMembers(user.userId, params.roomId));
+    },
   }),
 ];
