@@ -36,8 +36,8 @@ export class DeviceListView {
   async changes(ask: DeviceListAsk): Promise<DeviceListChanges> {
     const { db } = this.#deps;
     const { userId, rooms, before } = ask;
-    const joined = new Set([...rooms.values()].filter(isJoined).map(({ roomNo }) => roomNo));
-    const { changed, moved } = this.#fromMemory(ask, joined) ?? (await this.#fromDatabase(ask, joined));
+    const isIn = (roomNo: number): boolean => rooms.get(roomNo)?.membership === 'join';
+    const { changed, moved } = this.#fromMemory(ask, isIn) ?? (await this.#fromDatabase(ask));
     const gone = new Set<UserId>();
     if (moved.size > 0) {
       const inside = await listJoinedAmong(
@@ -48,7 +48,7 @@ export class DeviceListView {
       for (const user of inside) changed.add(user);
       for (const users of moved.values()) for (const user of users) if (!changed.has(user)) gone.add(user);
     }
-    const entered = [...before].filter(([roomNo, was]) => was !== 'join' && joined.has(roomNo));
+    const entered = [...before].filter(([roomNo, was]) => was !== 'join' && isIn(roomNo));
     if (entered.length > 0) {
       for (const user of await listJoinedTo(
         db,
@@ -57,7 +57,7 @@ export class DeviceListView {
         changed.add(user);
       }
     }
-    const exited = [...before].filter(([roomNo, was]) => was === 'join' && !joined.has(roomNo));
+    const exited = [...before].filter(([roomNo, was]) => was === 'join' && !isIn(roomNo));
     if (exited.length > 0) {
       const roomNos = exited.map(([roomNo]) => roomNo);
       for (const user of await listJoinedTo(db, roomNos)) gone.add(user);
@@ -65,30 +65,30 @@ export class DeviceListView {
     for (const user of changed) gone.delete(user);
     gone.delete(userId);
     if (changed.size === 0 && gone.size === 0) return NONE;
-    if (gone.size > 0) for (const user of await listJoinedAmong(db, [...gone], [...joined])) gone.delete(user);
+    if (gone.size > 0) for (const user of await listJoinedAmong(db, [...gone], joinedOf(rooms))) gone.delete(user);
     return { changed: [...changed], left: [...gone] };
   }
 
   /** What happened, where memory reaches back so far. */
-  #fromMemory({ userId, since, upTo }: DeviceListAsk, joined: ReadonlySet<number>): Found | null {
+  #fromMemory({ userId, since, upTo }: DeviceListAsk, isIn: (roomNo: number) => boolean): Found | null {
     const news = this.#deps.log.between(since, upTo);
     if (news === null) return null;
     const changed = new Set<UserId>();
     const moved = new Map<number, Set<UserId>>();
     for (const { kind, users, rooms, signer } of news) {
       if (kind === 'members') {
-        if (!joined.has(rooms[0]!)) continue;
+        if (!isIn(rooms[0]!)) continue;
         for (const about of users) if (about !== userId) note(moved, rooms[0]!, about);
-      } else if (kind === 'signature' ? signer === userId : rooms.some((roomNo) => joined.has(roomNo))) {
+      } else if (kind === 'signature' ? signer === userId : rooms.some(isIn)) {
         for (const about of users) changed.add(about);
       } else if (kind === 'devices' && users[0] === userId) changed.add(userId);
     }
     return { changed, moved };
   }
 
-  async #fromDatabase({ userId, since, upTo }: DeviceListAsk, joined: ReadonlySet<number>): Promise<Found> {
+  async #fromDatabase({ userId, since, upTo, rooms }: DeviceListAsk): Promise<Found> {
     const { db } = this.#deps;
-    const roomNos = [...joined];
+    const roomNos = joinedOf(rooms);
     const changed = new Set(await listChangedDeviceLists(db, userId, roomNos, since));
     for (const signed of await listSignedAfter(db, userId, since)) changed.add(signed);
     const moved = new Map<number, Set<UserId>>();
@@ -99,7 +99,8 @@ export class DeviceListView {
   }
 }
 
-const isJoined = ({ membership }: { readonly membership: string }): boolean => membership === 'join';
+const joinedOf = (rooms: UserRooms): number[] =>
+  [...rooms.values()].flatMap(({ roomNo, membership }) => (membership === 'join' ? [roomNo] : []));
 
 function note(moved: Map<number, Set<UserId>>, roomNo: number, userId: UserId): void {
   const users = moved.get(roomNo);
