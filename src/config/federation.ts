@@ -47,6 +47,12 @@ export const federationSection = section('Federation', 'With which servers we sp
     'The only servers to speak with; an empty list: none; null: all.',
   ),
   isWhitelistEndpointEnabled: key('federation_whitelist_endpoint_enabled', boolean, false, 'Show users that list.'),
+  metricsServers: key(
+    'federation_metrics_domains',
+    list(text),
+    [],
+    'Servers of which the metrics tell from when the newest events are that came from there and went there.',
+  ),
   allowDeviceNameLookup: key(
     'allow_device_name_lookup_over_federation',
     boolean,

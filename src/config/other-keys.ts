@@ -12,7 +12,6 @@ export const KEYS_WITHOUT_EFFECT: Readonly<Record<string, string>> = {
     'no request is repeated by itself, see federation.destination_min_retry_interval.',
   'federation.max_long_retry_delay': 'no request is repeated by itself, see federation.destination_min_retry_interval.',
   'federation.max_long_retries': 'no request is repeated by itself, see federation.destination_min_retry_interval.',
-  federation_metrics_domains: 'the age of events is not measured by server.',
   use_insecure_ssl_client_just_for_testing_do_not_use: 'certificates stay checked.',
   'email.template_dir': 'mails and pages have no templates of your own.',
   'email.notif_template_html': 'mails and pages have no templates of your own.',

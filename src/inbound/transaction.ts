@@ -28,6 +28,8 @@ export type TransactionsDeps = {
   readonly edus: Pick<InboundEdus, 'receive'>;
   readonly bounds: InboundBounds;
   readonly count: (outcome: 'taken' | 'refused', events: number) => void;
+  /** Told of all that a server pushes, once it is judged. */
+  readonly onPdus: (origin: ServerName, pdus: readonly JsonValue[]) => void;
 };
 
 export type Transaction = { readonly pdus: readonly JsonValue[]; readonly edus: readonly JsonValue[] };
@@ -109,6 +111,7 @@ export class Transactions {
       [...byRoom].map(([roomId, ofRoom]) => this.#receiveInRoom(origin, roomId, ofRoom, budgetOf(roomId))),
     );
     this.#account(origin, wires.length, outcomes.flat());
+    this.#deps.onPdus(origin, wires);
     const results: [EventId, JsonObject][] = outcomes
       .flat()
       .flatMap(({ eventId, error }) => (eventId === null ? [] : [[eventId, error === null ? {} : { error }]]));

@@ -2,6 +2,7 @@
 import type { Config } from '../config/config.ts';
 import { sendTransaction } from '../contracts/federation/transactions.ts';
 import type { ServerName } from '../core/ids.ts';
+import type { JsonValue } from '../core/json-value.ts';
 import type { SigningKey } from '../core/signing.ts';
 import type { ServerGuard } from '../http/guard.ts';
 import type { Clock } from '../kit/clock.ts';
@@ -28,6 +29,7 @@ import type { Stream } from '../stream/stream.ts';
 import type { Typing } from '../stream/typing.ts';
 import { EventCheckThreads } from '../workers/event-check-threads.ts';
 import { composeKeys, type Keys } from './compose-keys.ts';
+import type { PduTimes } from './pdu-times.ts';
 import { domainRule, reachOf } from './reach.ts';
 
 export type FederationDeps = {
@@ -129,6 +131,7 @@ export function composeFederationSender(deps: {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics | null;
+  readonly pduTimes: PduTimes;
 }): FederationSender {
   const { federation, clock, log, metrics } = deps;
   const { client, backOff, mayFederateWith } = federation;
@@ -138,8 +141,11 @@ export function composeFederationSender(deps: {
     serverName: deps.config.server.serverName,
     speaksTo: mayFederateWith,
     wire: {
-      send: (destination, txnId, body, signal) =>
-        client.call(destination, sendTransaction, { params: { txnId }, body }, { signal }),
+      async send(destination, txnId, body, signal) {
+        const reply = await client.call(destination, sendTransaction, { params: { txnId }, body }, { signal });
+        deps.pduTimes.sent(destination, body.pdus as readonly JsonValue[]);
+        return reply;
+      },
       waitMs: (destination) => Math.max(0, (backOff.pausedUntilMs(destination) ?? 0) - clock.now()),
     },
   });

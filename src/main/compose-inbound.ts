@@ -28,6 +28,7 @@ import { deleteReceivedTransactionsBefore } from '../storage/received-transactio
 import type { Stream } from '../stream/stream.ts';
 import type { Typing } from '../stream/typing.ts';
 import type { Federation } from './compose-federation.ts';
+import type { PduTimes } from './pdu-times.ts';
 
 export type FetchingDeps = {
   readonly federation: Pick<Federation, 'client' | 'eventChecks'>;
@@ -91,6 +92,7 @@ export function composeFetching(deps: FetchingDeps): Fetching {
 export type InboundDeps = FetchingDeps & {
   readonly fetching: Fetching;
   readonly policies: PolicyServers;
+  readonly pduTimes: PduTimes;
   readonly db: Database;
   readonly stream: Stream;
   readonly typing: Typing;
@@ -150,6 +152,7 @@ export function composeInbound(deps: InboundDeps): { readonly transactions: Tran
     edus,
     bounds,
     count: (outcome, events) => receivedPdus?.with(outcome).inc(events),
+    onPdus: (origin, pdus) => deps.pduTimes.received(origin, pdus),
   });
   staging.resume().catch((error: unknown) => {
     log.error('Events that were acknowledged before the last stop could not be read.', { error });

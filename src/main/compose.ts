@@ -97,6 +97,7 @@ import { composeTimedJobs } from './compose-timed-jobs.ts';
 import { baseUrlOf, limitsOf, missingProofs, serverPaceOf, shortest } from './config-facts.ts';
 import { resourcesOf } from './endpoints.ts';
 import { httpLog } from './http-log.ts';
+import { PduTimes } from './pdu-times.ts';
 import { readPolicies, termsOf } from './policies.ts';
 import { VERSION } from './version.ts';
 
@@ -483,8 +484,10 @@ export function compose(deps: ComposeDeps): Composed {
     policies,
     ...withOthers,
   });
+  const pduTimes = new PduTimes({ servers: config.federation.metricsServers, metrics });
   const inbound = composeInbound({
     ...deps,
+    pduTimes,
     fetching,
     rooms,
     events,
@@ -498,7 +501,7 @@ export function compose(deps: ComposeDeps): Composed {
   });
 
   // What goes out
-  const federationSender = composeFederationSender({ ...deps, events });
+  const federationSender = composeFederationSender({ ...deps, events, pduTimes });
   const stopEdus = composeEdus({ ...deps, rooms, events, typing, presence, deviceLists, outbox: federationSender });
 
   // Timed jobs

@@ -74,7 +74,18 @@ const staging = new Staging({ db, stream, clock, log: silentLog, inbox, bounds }
 const edus = { receive: async () => {} };
 const count = () => {};
 const answers = new ReceivedAnswers({ db, clock, log: silentLog });
-const transactions = new Transactions({ answers, clock, log: silentLog, rooms, inbox, staging, edus, bounds, count });
+const transactions = new Transactions({
+  answers,
+  clock,
+  log: silentLog,
+  rooms,
+  inbox,
+  staging,
+  edus,
+  bounds,
+  count,
+  onPdus: () => {},
+});
 
 let last = made.at(-1)!.pdu;
 const authEvents: EventId[] = [0, 2, 3].map((index) => made[index]!.eventId);

@@ -68,6 +68,13 @@ function configuration(dir: string, port: number, sharedSecret: string, options:
     rc_joins: { local: off, remote: off },
     rc_joins_per_room: off,
     rc_invites: { per_room: off, per_user: off, per_issuer: off },
+    rc_federation: {
+      window_size: 1000,
+      sleep_limit: 1_000_000,
+      sleep_delay: 1,
+      reject_limit: 1_000_000,
+      concurrent: 100,
+    },
     rc_room_creation: off,
     rc_presence: { per_user: off },
     rc_profile: off,
