@@ -155,6 +155,20 @@ forEachDatabase((database) => {
     assert.deepEqual([await changed(), asked()], [[], 2]);
   });
 
+  test('a change right behind the one that was told of is told, too, though nobody asked for the list between them', async (t) => {
+    const { alice, bob, asked, change, tell } = await scene(t);
+    const first = change('PHONE', []);
+    const since = (await alice.sync()).next_batch;
+
+    await tell(first);
+    const told = await alice.sync(since);
+    await tell(change('PHONE', [first.content.stream_id]));
+    const again = await alice.sync(told.next_batch);
+
+    assert.deepEqual([told.device_lists?.changed, again.device_lists?.changed], [[bob.userId], [bob.userId]]);
+    assert.equal(asked(), 0);
+  });
+
   test('a flood of changes with unknown predecessors makes us ask nobody, and tells clients once (threat C12)', async (t) => {
     const { alice, bob, asked, change, tell, known } = await scene(t);
     await known();

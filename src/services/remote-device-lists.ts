@@ -58,6 +58,7 @@ const SINGLE_MAX = 3;
 const REFUSED_MIN_MS = 60_000;
 const REFUSED_MAX_MS = 3_600_000;
 const REFUSED_USERS_MAX = 10_000;
+const HEARD_USERS_MAX = 100_000;
 
 /** Whether a change was told since a fetch began. */
 type Mark = { isOutdated: boolean };
@@ -72,6 +73,8 @@ export class RemoteDeviceLists {
   readonly #refused = new LRUCache<UserId, { untilMs: number; waitMs: number; error: RemoteError }>(
     atMost(REFUSED_USERS_MAX),
   );
+  /** The number of the last change that each user's server told. */
+  readonly #heard = new LRUCache<UserId, number>(atMost(HEARD_USERS_MAX));
   readonly #queue = new KeyedQueue();
 
   constructor(deps: RemoteDeviceListsDeps) {
@@ -210,11 +213,12 @@ export class RemoteDeviceLists {
     const userId = ownUser(origin, content);
     const { device_id: deviceId, stream_id: streamId, prev_id: prevIds = [], deleted } = content;
     if (userId === null || typeof deviceId !== 'string' || !isNumber(streamId)) return false;
-    return this.#receive(userId, (row) => {
-      const isNext =
-        row.streamId !== null && Array.isArray(prevIds) && prevIds.length > 0 && prevIds.every(isNumber)
-          ? prevIds.includes(row.streamId)
-          : false;
+    const follows = (number: number | null | undefined): boolean =>
+      typeof number === 'number' && Array.isArray(prevIds) && prevIds.every(isNumber) && prevIds.includes(number);
+    const isNews = follows(this.#heard.get(userId));
+    this.#heard.set(userId, streamId);
+    return this.#receive(userId, isNews, (row) => {
+      const isNext = follows(row.streamId);
       // It says what is known: a list that was fetched had it already.
       if (row.streamId !== null && streamId <= row.streamId) return 'known';
       if (!isNext) return null;
@@ -235,7 +239,7 @@ export class RemoteDeviceLists {
     const masterKey = readSigningKey(userId, 'master', content['master_key']);
     const selfSigningKey = readSigningKey(userId, 'self_signing', content['self_signing_key']);
     if (masterKey === null && selfSigningKey === null) return false;
-    return this.#receive(userId, (row) => {
+    return this.#receive(userId, false, (row) => {
       const isSame =
         JSON.stringify([masterKey ?? row.masterKey, selfSigningKey ?? row.selfSigningKey]) ===
         JSON.stringify([row.masterKey, row.selfSigningKey]);
@@ -253,10 +257,11 @@ export class RemoteDeviceLists {
   /**
    * Takes a change in, where the user is followed and it fits behind what is known; else the user is followed no more.
    * `next` gives null where it does not fit. Who is not followed was told of as changed before: nobody has asked since, so
-   * nobody is told again (threat C12).
+   * nobody is told again (threat C12), unless it `isNews`: the change right behind the one that was told of.
    */
   #receive(
     userId: UserId,
+    isNews: boolean,
     next: (row: RemoteDeviceListRow) => readonly Statement[] | null | 'known',
   ): Promise<boolean> {
     return this.#queue.run(userId, async () => {
@@ -265,7 +270,7 @@ export class RemoteDeviceLists {
       for (const mark of this.#marks.get(userId) ?? []) mark.isOutdated = true;
       const row = await findRemoteDeviceList(db, userId);
       if (row === undefined) {
-        if (!isFetching && (await findDeviceList(db, userId)) !== undefined) return true;
+        if (!isFetching && !isNews && (await findDeviceList(db, userId)) !== undefined) return true;
         return deviceLists.commitRemote(userId, []);
       }
       const statements = next(row);
