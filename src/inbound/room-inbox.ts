@@ -181,9 +181,11 @@ export class RoomInbox {
 }
 
 function outcomeOf(verdict: ArrivalVerdict, budget: FetchBudget): Outcome {
-  const { eventId, standing, reason } = verdict;
+  const { eventId, standing, reason, isPreliminary = false } = verdict;
   // A soft-failed event is taken in; only those who look at the room do not see it.
   if (standing === 'ok' || standing === 'soft-failed') return { eventId, error: null };
+  // So is one that may count yet.
+  if (standing === 'rejected' && isPreliminary) return { eventId, error: null };
   const mayComeLater = standing === 'refused' && (budget.mayHaveMoreLater || budget.hasUnshown);
   return { eventId, error: `The event is refused: ${reason ?? 'it is not allowed'}.`, mayComeLater };
 }

@@ -50,6 +50,7 @@ export type MembershipWithOthersDeps = {
   readonly events: EventStore;
   readonly graph: RoomGraph;
   readonly metrics: Metrics | null;
+  readonly deviceLists: DeviceLists;
 };
 
 /** What the membership of our users needs of other servers, and what they are told of our rooms before they join. */

@@ -278,7 +278,7 @@ export function compose(deps: ComposeDeps): Composed {
   });
   const graph = new RoomGraph({ db, events, snapshots });
   const engine = { rooms, reader, events, graph };
-  const { partialJoins, ...withOthers } = composeMembershipWithOthers({ ...deps, ...engine, policies });
+  const { partialJoins, ...withOthers } = composeMembershipWithOthers({ ...deps, ...engine, policies, deviceLists });
   const membership = new Membership({
     db,
     rooms,

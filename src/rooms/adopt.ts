@@ -4,7 +4,7 @@
  * Spec v1.19: https://spec.matrix.org/v1.19/server-server-api/#joining-rooms
  */
 import { checkAuth, checkAuthEvents } from '../core/auth-rules.ts';
-import { forbidden } from '../core/errors.ts';
+import { forbidden, MatrixError } from '../core/errors.ts';
 import type { EventId, RoomId } from '../core/ids.ts';
 import { compareCodePoints } from '../core/json.ts';
 import type { Pdu, StateKeyTuple, StateLookup } from '../core/pdu.ts';
@@ -34,6 +34,13 @@ export type Adoption = {
   readonly partial?: PartialState;
 };
 
+/** The state that was told bans whoever joins. */
+export class BannedError extends MatrixError {
+  constructor() {
+    super(403, 'M_FORBIDDEN', 'The user is banned from the room.');
+  }
+}
+
 /** How many events are dealt with before others get their turn: some milliseconds of work. */
 const EVENTS_PER_TURN = 100;
 /** How many keys of a snapshot are made at a time. */
@@ -57,6 +64,7 @@ export async function adoptRoom(deps: AppendDeps, work: RoomWork, adoption: Adop
     if (event.row.roomNo === live.roomNo && !event.isOutOfBand) taken.set(eventId, event);
   }
   const verdict = judge(live.rules, join, taken);
+  if (!verdict.allowed && isBanned(join, taken)) throw new BannedError();
   if (!verdict.allowed) throw forbidden(`The join does not stand on its own: ${verdict.reason}.`);
 
   const state = new Map<StateKeyTuple, StoredEvent>();
@@ -98,6 +106,15 @@ export async function adoptRoom(deps: AppendDeps, work: RoomWork, adoption: Adop
   if (isPartial) work.becomePartial(event, adoption.partial!, deps.clock.now());
   await work.settleOutsiders(event.position, isPartial);
   return event;
+}
+
+function isBanned(join: Pdu, taken: ReadonlyMap<EventId, StoredEvent>): boolean {
+  return join.authEvents.some((eventId) => {
+    const event = taken.get(eventId);
+    if (event === undefined || event.row.standing === 'rejected') return false;
+    const { type, stateKey, content } = event.pdu;
+    return type === 'm.room.member' && stateKey === join.stateKey && content['membership'] === 'ban';
+  });
 }
 
 /**

@@ -61,6 +61,8 @@ export type ArrivalVerdict = {
   readonly isKnown: boolean;
   /** True where it is turned down and was not stored, as `keepsTurnedDown` says; `standing` is `rejected` then. */
   readonly isDropped?: boolean;
+  /** True where it is stored and judged again later: who is in the room is not known yet. */
+  readonly isPreliminary?: boolean;
   /** Of a refused one: prev events whose state is not told, or events of the state that is told, which we lack. */
   readonly missing: readonly EventId[];
 };
@@ -214,17 +216,25 @@ async function appendArrival(
   const keys = authEventKeys(live.rules, pdu);
   let standing: Standing = 'ok';
   const claimed = live.isPartial ? await claimedMembers(work, pdu) : [];
-  if (verdict.allowed && snapshotBefore !== null) {
-    const state = await lookupAt(deps, work, snapshotBefore, keys, create);
-    verdict = checkAuth(live.rules, pdu, withClaimed(state, claimed), options);
-  }
+  const judgeIn = async (snapshotNo: number): Promise<Verdict> => {
+    const state = await lookupAt(deps, work, snapshotNo, keys, create);
+    const inState = checkAuth(live.rules, pdu, withClaimed(state, claimed), options);
+    if (inState.allowed || claimed.length === 0) return inState;
+    // What took a member's place there may have done so wrongly: it is as open as the claim.
+    const claims = claimed.map((member): [number, number] => [
+      work.keyNo('m.room.member', member.pdu.stateKey!),
+      member.eventNo,
+    ]);
+    const resolved = await resolveSnapshots(deps, work, [snapshotNo, await work.snapshot(snapshotNo, claims)]);
+    return checkAuth(live.rules, pdu, await lookupAt(deps, work, resolved, keys, create), options);
+  };
+  if (verdict.allowed && snapshotBefore !== null) verdict = await judgeIn(snapshotBefore);
   let reason: string | null = null;
   if (!verdict.allowed) {
     standing = 'rejected';
     reason = verdict.reason;
   } else if (arrival.kind === 'live' && live.snapshotNo !== null && live.snapshotNo !== snapshotBefore) {
-    const state = await lookupAt(deps, work, live.snapshotNo, keys, create);
-    const current = checkAuth(live.rules, pdu, withClaimed(state, claimed), options);
+    const current = await judgeIn(live.snapshotNo);
     if (!current.allowed) {
       standing = 'soft-failed';
       reason = current.reason;
@@ -261,7 +271,7 @@ async function appendArrival(
     for (const prevId of pdu.prevEvents) toCome.waiting.delete(prevId);
     if (waits) toCome.waiting.set(eventId, event);
   }
-  return { eventId, standing, reason, isKnown: false, missing: [] };
+  return { eventId, standing, reason, isKnown: false, missing: [], isPreliminary: live.isPartial };
 }
 
 /**

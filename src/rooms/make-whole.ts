@@ -7,8 +7,8 @@
 import { authEventKeys } from '../core/auth-events.ts';
 import { checkAuth } from '../core/auth-rules.ts';
 import { forbidden } from '../core/errors.ts';
-import type { EventId, UserId } from '../core/ids.ts';
-import { stateKeyTuple } from '../core/pdu.ts';
+import { type EventId, parseUserId, type ServerName, serverNameOf, type UserId } from '../core/ids.ts';
+import { type Pdu, stateKeyTuple } from '../core/pdu.ts';
 import { nextTurn } from '../kit/next-turn.ts';
 import { listEventsForwards, type Standing } from '../storage/events.ts';
 import type { Membership } from '../storage/room-state.ts';
@@ -27,6 +27,14 @@ export type WholeJoin = {
   readonly startsAnew: boolean;
   /** The state before each of its prev events that has no place in our graph. All its events, and these, are stored. */
   readonly statesBefore: ReadonlyMap<EventId, readonly EventId[]>;
+};
+
+/** What comes out where a room becomes whole. */
+export type BecameWhole = {
+  /** Servers that were in the room at some time since our join, and at the end of it were not held to be. */
+  readonly overlooked: readonly ServerName[];
+  /** Where the log stood at that join. */
+  readonly since: number;
 };
 
 /** How many events of a state are looked at before others get their turn. */
@@ -48,9 +56,10 @@ export async function makeWhole(
   work: RoomWork,
   joins: readonly WholeJoin[],
   mustAgree: boolean,
-): Promise<void> {
+): Promise<BecameWhole> {
   const { live } = work;
   const before = live.snapshotNo;
+  const counted = new Set(live.remoteServers);
   const again = new Again(deps, work, joins, mustAgree);
   const tips = await again.judge();
   const position = work.issue();
@@ -69,6 +78,8 @@ export async function makeWhole(
   }
   await work.settleOutsiders(position, false);
   work.becomeWhole(position);
+  const overlooked = [...again.servers].filter((server) => server !== deps.serverName && !counted.has(server));
+  return { overlooked, since: again.since };
 }
 
 /** The events since the first of our joins, judged once more. */
@@ -78,6 +89,10 @@ class Again {
   readonly #joins: ReadonlyMap<EventId, WholeJoin>;
   /** What the members of the told states say, by event number. */
   readonly memberships = new Map<number, Membership>();
+  /** The servers of all who were in the room before our joins, or came in since. */
+  readonly servers = new Set<ServerName>();
+  /** Where the log stood at the first of our joins. */
+  since = Number.POSITIVE_INFINITY;
   readonly #toldSnapshots = new Map<EventId, number>();
   readonly #mustAgree: boolean;
   /** All that some event since the join names as a prev event. */
@@ -101,6 +116,7 @@ class Again {
   async judge(): Promise<StoredEvent[]> {
     const joins = [...(await this.#work.find([...this.#joins.keys()])).values()];
     const first = joins.reduce((least, { position }) => Math.min(least, position), Number.POSITIVE_INFINITY);
+    this.since = first;
     for (const { eventId, position } of joins) {
       if (this.#joins.get(eventId)!.startsAnew) this.#lastStart = Math.max(this.#lastStart, position);
     }
@@ -146,7 +162,14 @@ class Again {
     if (row.standing === 'ok' && standing !== 'ok') await this.#unredact(after);
     if (row.standing !== 'ok' && standing === 'ok') await applyRedactions(this.#deps, work, after);
     if (join !== undefined) work.tellAgain(after);
-    if (standing === 'ok') await this.#move(after, join?.startsAnew ?? false);
+    if (standing !== 'ok') return;
+    this.#noteServer(pdu);
+    await this.#move(after, join?.startsAnew ?? false);
+  }
+
+  #noteServer({ type, stateKey, content }: Pdu): void {
+    const member = type === 'm.room.member' && content['membership'] === 'join' ? parseUserId(stateKey) : null;
+    if (member !== null) this.servers.add(serverNameOf(member));
   }
 
   /** Throws where the state before a join says something else, but for the members, than what came with the join. */
@@ -203,6 +226,7 @@ class Again {
     const { type, stateKey } = event.pdu;
     if (stateKey !== null && event.row.standing !== 'rejected') {
       snapshotNo = await work.snapshot(snapshotNo, [[work.keyNo(type, stateKey), event.eventNo]]);
+      this.#noteServer(event.pdu);
     }
     this.#toldSnapshots.set(prevId, snapshotNo);
     return snapshotNo;
@@ -217,6 +241,7 @@ class Again {
       for (const { pdu, eventNo, row } of await this.#stored(eventIds.slice(start, start + CHUNK))) {
         if (row.roomNo !== work.live.roomNo || pdu.stateKey === null || row.standing === 'rejected') continue;
         byKey.set(work.keyNo(pdu.type, pdu.stateKey), eventNo);
+        this.#noteServer(pdu);
         // A member event that is not rejected has one of the five memberships.
         if (pdu.type === 'm.room.member') this.memberships.set(eventNo, pdu.content['membership'] as Membership);
       }

@@ -26,7 +26,7 @@ import {
 import { type Arrival, type ArrivalVerdict, appendArrivals } from './arrivals.ts';
 import { audienceOf } from './audience.ts';
 import { LiveRoom } from './live-room.ts';
-import { makeWhole, type WholeJoin } from './make-whole.ts';
+import { type BecameWhole, makeWhole, type WholeJoin } from './make-whole.ts';
 import { type OnceKey, OnceKeys } from './once-keys.ts';
 import { buildOutOfBandLeave, type OutOfBandMembership, receiveOutOfBand } from './out-of-band.ts';
 import type { PolicySignatures } from './policy-signatures.ts';
@@ -389,11 +389,11 @@ export class Rooms {
   /**
    * Makes a partial room whole, once the state before each join of ours in it is stored.
    *
-   * @returns false where there are other joins than these by now
+   * @returns null where there are other joins than these by now
    * @throws MatrixError 403 where a join is not allowed by the state that was told; where that must agree with what was told
    *   at the join and does not
    */
-  async makeWhole(roomId: RoomId, joins: readonly WholeJoin[], mustAgree: boolean): Promise<boolean> {
+  async makeWhole(roomId: RoomId, joins: readonly WholeJoin[], mustAgree: boolean): Promise<BecameWhole | null> {
     const { db, events, stream } = this.#deps;
     return this.#inQueue(roomId, async () => {
       let held = await this.#hold(roomId);
@@ -401,16 +401,20 @@ export class Rooms {
       held = await this.#hold(roomId);
       const noted = await events.list((await listPartialJoins(db, held.live.roomNo)).map(({ eventNo }) => eventNo));
       const told = new Set(joins.map(({ eventId }) => eventId));
-      if (!held.live.isPartial || !noted.every(({ eventId }) => told.has(eventId))) return !held.live.isPartial;
+      if (!held.live.isPartial) return { overlooked: [], since: Number.POSITIVE_INFINITY };
+      if (!noted.every(({ eventId }) => told.has(eventId))) return null;
       await stream.reserveAhead(0);
+      let became: BecameWhole | null = null;
       const committed = await this.#prepare(
         held,
-        (work) => makeWhole(this.#deps, work, joins, mustAgree),
+        async (work) => {
+          became = await makeWhole(this.#deps, work, joins, mustAgree);
+        },
         (statements) => bulkInserts(statements, db.dialect),
       );
       await committed.done;
       this.whole.wake(roomId);
-      return true;
+      return became;
     });
   }
 

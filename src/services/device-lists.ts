@@ -7,7 +7,7 @@ import type { ServerName, UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
 import { KeyedQueue } from '../kit/queue.ts';
 import type { Database } from '../storage/database.ts';
-import { findDeviceList, upsertDeviceList } from '../storage/device-lists.ts';
+import { findDeviceList, listToldDeviceLists, upsertDeviceList } from '../storage/device-lists.ts';
 import { listDevices } from '../storage/devices.ts';
 import { listJoinedRooms } from '../storage/presence.ts';
 import { listServersOfRooms } from '../storage/room-servers.ts';
@@ -111,27 +111,40 @@ export class DeviceLists {
    */
   introduce(userId: UserId, roomNo: number): Promise<void> {
     return this.exclusively(userId, async () => {
-      const { db, stream, tellsNames } = this.#deps;
+      const { db } = this.#deps;
       const rooms = await this.#roomsOf(userId);
       if (!rooms.includes(roomNo)) return;
       const servers = await listServersOfRooms(db, rooms);
       const known = new Set(rooms.flatMap((each) => (each === roomNo ? [] : (servers.get(each) ?? []))));
       const destinations = this.#destinations(servers.get(roomNo) ?? []).filter((server) => !known.has(server));
-      if (destinations.length === 0) return;
-      const keys = (await keysOfUsers(db, [userId], null)).get(userId)?.devices;
-      // Not a change: who knows the devices by another way is at this number already.
-      const streamId = (await findDeviceList(db, userId))?.streamId ?? 0;
-      const edus = (await listDevices(db, userId)).slice(0, INTRODUCED_MAX).map(({ deviceId, displayName }): EduFor => {
-        const device = keys?.get(deviceId);
-        const name = tellsNames ? displayName : null;
-        const told = device === undefined ? toldName(name) : toldDevice(device.keys, name);
-        const content = { ...told, user_id: userId, device_id: deviceId, stream_id: streamId, prev_id: [] };
-        return { destinations, type: 'm.device_list_update', content, key: `device ${userId} ${deviceId}` };
-      });
-      const { statements, destinations: edusTo } = outgoingEdus(stream, edus);
-      if (statements.length === 0) return;
-      await stream.record({ kind: 'to-device', roomNo: null, about: null, users: [], edusTo }, () => statements);
+      await this.#tellDevices(userId, destinations);
     });
+  }
+
+  /** Tells servers of the devices of users of ours; where `after` is set, of those users who had a change behind it. */
+  async catchUp(servers: readonly ServerName[], userIds: readonly UserId[], after?: StreamPosition): Promise<void> {
+    const destinations = this.#destinations(servers);
+    if (destinations.length === 0) return;
+    const concerned = after === undefined ? userIds : await listToldDeviceLists(this.#deps.db, userIds, after);
+    for (const userId of concerned) await this.exclusively(userId, () => this.#tellDevices(userId, destinations));
+  }
+
+  async #tellDevices(userId: UserId, destinations: readonly ServerName[]): Promise<void> {
+    if (destinations.length === 0) return;
+    const { db, stream, tellsNames } = this.#deps;
+    const keys = (await keysOfUsers(db, [userId], null)).get(userId)?.devices;
+    // Not a change: who knows the devices by another way is at this number already.
+    const streamId = (await findDeviceList(db, userId))?.streamId ?? 0;
+    const edus = (await listDevices(db, userId)).slice(0, INTRODUCED_MAX).map(({ deviceId, displayName }): EduFor => {
+      const device = keys?.get(deviceId);
+      const name = tellsNames ? displayName : null;
+      const told = device === undefined ? toldName(name) : toldDevice(device.keys, name);
+      const content = { ...told, user_id: userId, device_id: deviceId, stream_id: streamId, prev_id: [] };
+      return { destinations, type: 'm.device_list_update', content, key: `device ${userId} ${deviceId}` };
+    });
+    const { statements, destinations: edusTo } = outgoingEdus(stream, edus);
+    if (statements.length === 0) return;
+    await stream.record({ kind: 'to-device', roomNo: null, about: null, users: [], edusTo }, () => statements);
   }
 
   #destinations(servers: readonly ServerName[]): ServerName[] {

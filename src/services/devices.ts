@@ -23,7 +23,7 @@ import type { KeyCounts } from '../stream/key-counts.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import type { DeviceLists } from './device-lists.ts';
 import { keysOfUsers } from './published-device-keys.ts';
-import { DELETED_DEVICE, toldDevice } from './told-device.ts';
+import { DELETED_DEVICE, toldDevice, toldName } from './told-device.ts';
 
 export type DevicesDeps = {
   readonly db: Database;
@@ -88,12 +88,10 @@ export class Devices {
     const rename = renameDevice(userId, deviceId, displayName);
     await deviceLists.exclusively(userId, async () => {
       const device = (await keysOfUsers(db, [userId], null)).get(userId)?.devices.get(deviceId);
-      // Nobody else knows of a device without keys.
-      if (device === undefined) await db.commit([rename]);
-      else {
-        const content = toldDevice(device.keys, tellsNames ? displayName : null);
-        await deviceLists.commit(userId, { devices: [{ deviceId, content }], statements: () => [rename] });
-      }
+      const name = tellsNames ? displayName : null;
+      // Servers were told of a device without keys too, when its user came to share a room with them.
+      const content = device === undefined ? toldName(name) : toldDevice(device.keys, name);
+      await deviceLists.commit(userId, { devices: [{ deviceId, content }], statements: () => [rename] });
     });
   }
 

@@ -14,10 +14,11 @@ import type { Random } from '../kit/random.ts';
 import { RemoteError } from '../remote/remote-error.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
-import type { WholeJoin } from '../rooms/make-whole.ts';
+import type { BecameWhole, WholeJoin } from '../rooms/make-whole.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Database } from '../storage/database.ts';
 import { listPartialJoins, listPartialRoomIds } from '../storage/partial-rooms.ts';
+import type { DeviceLists } from './device-lists.ts';
 import { type Progress, WholeState, type WholeStateDeps } from './whole-state.ts';
 
 export type PartialJoinsDeps = Omit<WholeStateDeps, 'signal'> & {
@@ -27,6 +28,7 @@ export type PartialJoinsDeps = Omit<WholeStateDeps, 'signal'> & {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly deviceLists: Pick<DeviceLists, 'catchUp'>;
 };
 
 /** How a partial room is doing. */
@@ -220,10 +222,25 @@ export class PartialJoins {
         }
         whole.push({ eventId, startsAnew, statesBefore });
       }
-      if (await rooms.makeWhole(roomId, whole, mustAgree)) return true;
+      const became = await rooms.makeWhole(roomId, whole, mustAgree);
+      if (became !== null) {
+        await this.#introduce(await rooms.get(roomId), became);
+        return true;
+      }
       // Another user of ours came in meanwhile.
       if (this.#stopping.signal.aborted) throw new RemoteError('unreachable', 'The server stops.');
     }
+  }
+
+  /** Tells servers of which it comes out that they are, or were, in the room what they missed of our users' devices. */
+  async #introduce(live: LiveRoom, { overlooked, since }: BecameWhole): Promise<void> {
+    const { deviceLists } = this.#deps;
+    const [inside, gone] = [
+      overlooked.filter((one) => live.hasServer(one)),
+      overlooked.filter((one) => !live.hasServer(one)),
+    ];
+    await deviceLists.catchUp(inside, [...live.joinedLocal]);
+    await deviceLists.catchUp(gone, [...live.joinedLocal], since);
   }
 
   /** The joins whose state is to be fetched, with those of their prev events after which we do not know the state. */

@@ -188,6 +188,26 @@ forEachDatabase((database) => {
     assert.equal(asked(), 2);
   });
 
+  test('where a server says null for keys that a user does not have, its list is taken', async (t) => {
+    const { remote, alice, bob, devices, asked, known } = await scene(t);
+    remote.route('GET', /^\/_matrix\/federation\/v1\/user\/devices\//, () => ({
+      json: {
+        user_id: bob.userId,
+        stream_id: 5,
+        devices: [...devices].map(([device_id, keys]) => ({ device_id, keys })),
+        master_key: null,
+        self_signing_key: null,
+      },
+    }));
+    const strangers = ['a', 'b'].map((localpart) => remote.userId(localpart));
+    remote.route('POST', /user\/keys\/query$/, () => ({
+      json: { device_keys: {}, master_keys: null, self_signing_keys: null },
+    }));
+
+    assert.deepEqual([await known(), await known(), asked()], [['PHONE'], ['PHONE'], 1]);
+    assert.deepEqual((await query(alice, ...strangers)).failures, {});
+  });
+
   test('a server that refuses to tell of a user is not asked again at once (threat C12)', async (t) => {
     const { remote, clock, bob, alice, asked } = await scene(t);
     remote.route('GET', /^\/_matrix\/federation\/v1\/user\/devices\//, () => ({

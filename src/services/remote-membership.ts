@@ -16,7 +16,7 @@ import { KeyedQueue, QueueFull } from '../kit/queue.ts';
 import type { EventChecks } from '../remote/event-checks.ts';
 import type { FederationClient } from '../remote/federation-client.ts';
 import { RemoteError } from '../remote/remote-error.ts';
-import type { Adoption } from '../rooms/adopt.ts';
+import { type Adoption, BannedError } from '../rooms/adopt.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -145,6 +145,7 @@ export class RemoteMembership {
     } catch (error) {
       // Not the room refuses the join, but what this server told of the room makes no sense.
       if (error instanceof MatrixError && error.status === 403) {
+        if (error instanceof BannedError) throw refusalOfBanned(resident);
         throw new RemoteError('bad-reply', `${resident} told a state in which the join cannot be: ${error.message}`);
       }
       throw error;
@@ -333,4 +334,10 @@ export class RemoteMembership {
       throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many joins are at work.', { retry_after_ms: 5000 });
     }
   }
+}
+
+/** As if the server had said so itself, where it let somebody in who is banned. */
+function refusalOfBanned(resident: ServerName): RemoteError {
+  const error = `You are banned from the room, as ${resident} tells.`;
+  return new RemoteError('refused', error, { remoteStatus: 403, remoteBody: { errcode: 'M_FORBIDDEN', error } });
 }

@@ -23,6 +23,14 @@ export function upsertDeviceList(userId: UserId, { position, streamId }: DeviceL
     on conflict (user_id) do update set position = excluded.position, stream_id = excluded.stream_id`;
 }
 
+/** Which of some users changed after a position, in a way that other servers were to be told of. */
+export async function listToldDeviceLists(db: Reader, userIds: readonly UserId[], after: number): Promise<UserId[]> {
+  const rows = await db.all<{ user_id: string }>(
+    sql`select user_id from device_lists where user_id ${anyOf(userIds)} and position > ${after} and stream_id > 0`,
+  );
+  return rows.map((row) => row.user_id as UserId);
+}
+
 /** Who changed after a position, of one user and those who are in some rooms. */
 export async function listChangedDeviceLists(
   db: Reader,
