@@ -152,7 +152,7 @@ export class JoinAnswer {
       for (const eventId of authEvents) if (!this.#good.has(eventId)) lacking.add(eventId);
     }
     const known = lacking.size === 0 ? lacking : await this.#ask.known([...lacking]);
-    if (lacking.size - known.size > this.#dropped) throw bad('it leaves out events on which the state stands');
+    if (lacking.size - known.size > this.#dropped) throw new TooMuchLeftOut();
   }
 
   /** The version of the room is what its create event says, and no room has two of them (threats A9, B4). */
@@ -189,6 +189,13 @@ export class JoinAnswer {
 export class RoomTooLarge extends RemoteError {
   constructor() {
     super('bad-reply', 'The room has more state than this server takes.');
+  }
+}
+
+/** Of the members that were to be left out some are missed: told in full, the room can be joined. */
+export class TooMuchLeftOut extends RemoteError {
+  constructor() {
+    super('bad-reply', 'The answer to the join is wrong: it leaves out events on which the state stands.');
   }
 }
 

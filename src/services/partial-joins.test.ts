@@ -114,6 +114,23 @@ forEachDatabase((database) => {
     }
   });
 
+  test('a server that leaves out a member on whom the state stands is asked for all of them', async (t) => {
+    const { room, alice } = await scene(t, { gate: null });
+    const lacksCreator = (events: JsonValue): JsonObject[] =>
+      (events as JsonObject[]).filter(({ type }) => type !== 'm.room.member');
+    const asked: boolean[] = [];
+    room.spoils.set('send_join', (json) => {
+      asked.push(json['members_omitted'] === true);
+      if (json['members_omitted'] !== true) return { json };
+      return { json: { ...json, auth_chain: lacksCreator(json['auth_chain']!) } };
+    });
+
+    await joins(alice, room);
+
+    assert.deepEqual(asked, [true, false]);
+    assert.equal((await membersOf(alice, room)).length, MEMBERS + 2);
+  });
+
   test('a room is read and written while its members still come, and is whole when they have come', async (t) => {
     const { remote, room, told, gate, alice } = await scene(t);
     const before = (await alice.sync()).next_batch;

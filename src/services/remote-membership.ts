@@ -24,7 +24,7 @@ import type { Database } from '../storage/database.ts';
 import { findMembership } from '../storage/room-state.ts';
 import { findStrippedState } from '../storage/stripped-states.ts';
 import type { Asker } from './asker.ts';
-import { JoinAnswer, type JoinAsk, RoomTooLarge } from './join-answer.ts';
+import { JoinAnswer, type JoinAsk, RoomTooLarge, TooMuchLeftOut } from './join-answer.ts';
 import { joinOnTop } from './join-on-top.ts';
 import type { PartialJoins } from './partial-joins.ts';
 import { type Candidates, candidatesOf, firstToDo } from './remote-candidates.ts';
@@ -175,6 +175,8 @@ export class RemoteMembership {
       );
       return await answer.end(rest);
     } catch (error) {
+      // Synapse leaves out the member who vouches for a restricted join, on whom that stands.
+      if (error instanceof TooMuchLeftOut) return await this.#sendJoin(offer, { ...ask, omitsMembers: false });
       if (!(error instanceof RoomTooLarge)) throw error;
       // The others hold that the user is in the room.
       await this.#goAgain(resident, offer);

@@ -46,7 +46,7 @@ async function play(scene: Scene, home: Side, away: Side, roomVersion: string): 
   let fault: string | null = null;
   try {
     const [alice, bob] = await Promise.all([newUser(home, 'alice'), newUser(away, 'bob')]);
-    await scene.play({ home, away, roomVersion, alice, bob });
+    await scene.play({ home, away, roomVersion, alice, bob, third: () => thirdOf(home.kind.toLowerCase()) });
   } catch (error) {
     fault = error instanceof Error ? error.message : String(error);
     // What the next scene needs is servers that run.
@@ -69,7 +69,20 @@ async function play(scene: Scene, home: Side, away: Side, roomVersion: string): 
 const directory = mkdtempSync(join(tmpdir(), 'myelin-interop-'));
 const kinds = values.peers.split(',');
 const sides: Side[] = [];
-for (const [index, wire] of (await wires(directory, 2)).entries()) sides.push(await sideOf(kinds[index] ?? '', wire));
+const [oneWire, otherWire, ...furtherWires] = await wires(directory, 4);
+for (const [index, wire] of [oneWire!, otherWire!].entries()) sides.push(await sideOf(kinds[index] ?? '', wire));
+const thirds = new Map<string, Side>();
+
+/** A further server of a kind. */
+async function thirdOf(kind: string): Promise<Side> {
+  const known = thirds.get(kind);
+  if (known !== undefined) return known;
+  const side = await sideOf(kind, furtherWires[thirds.size]!);
+  thirds.set(kind, side);
+  await side.start();
+  return side;
+}
+
 const outcomes: Outcome[] = [];
 try {
   await Promise.all(sides.map((side) => side.start()));
@@ -90,7 +103,7 @@ try {
     }
   }
 } finally {
-  for (const side of sides) {
+  for (const side of [...sides, ...thirds.values()]) {
     if (values.keep) {
       await side.kill();
       tell(`${side.kind}: ${side.logPath}`);

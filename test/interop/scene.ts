@@ -14,6 +14,8 @@ export type Stage = {
   /** A user of each, new in each play. */
   readonly alice: TestUser;
   readonly bob: TestUser;
+  /** A third server, of the kind of the home; started where somebody first asks for it. */
+  third(): Promise<Side>;
 };
 
 export type Scene = {

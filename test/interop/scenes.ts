@@ -154,6 +154,37 @@ const joins: readonly Scene[] = [
     },
   },
   {
+    name: 'restricted join, vouched for by a third server since the home server cannot',
+    versions: WITH_KNOCK.slice(-1),
+    async play(stage) {
+      const { alice, bob, home } = stage;
+      const third = await stage.third();
+      const [dave, carol] = [await newUser(home, 'dave'), await newUser(third, 'carol')];
+      const space = await publicRoom(stage, { creation_content: { type: 'm.space' } });
+      const room = await publicRoom(stage);
+      await dave.join(room.id);
+      for (const each of [space, room]) await joinAway({ ...stage, bob: carol }, each);
+      await joinAway(stage, space);
+      await setLevels(alice, room, (levels) => {
+        levels.invite = 50;
+        levels.users = { ...levels.users, [carol.userId]: 50 };
+      });
+      const allow = [{ type: 'm.room_membership', room_id: space.id }];
+      await alice.setState(room, 'm.room.join_rules', { join_rule: 'restricted', allow });
+      // From here on nobody of the home server may invite.
+      await alice.leave(room);
+      await eventually('the third server knows', async () => (await membershipOf(carol, room, alice)) === 'leave');
+      await eventually('it knows who is in the space', async () => (await membershipOf(carol, space, bob)) === 'join');
+      const via = [home, third].map(({ serverName }) => `server_name=${serverName}`).join('&');
+      succeeded(await bob.post(`/v3/join/${encodeURIComponent(room.id)}?${via}`));
+      await eventually('both know the join', async () => {
+        const seen = await Promise.all([dave, carol].map((user) => stateOf(user, room, 'm.room.member', bob.userId)));
+        return seen.every((member) => member?.join_authorised_via_users_server === carol.userId);
+      });
+      await eventSeen(dave, room, await bob.say(room, 'through another door'));
+    },
+  },
+  {
     name: 'leave and come again',
     async play(stage) {
       const { alice, bob } = stage;
@@ -416,6 +447,57 @@ const trouble: readonly Scene[] = [
       await eventually('all of it can be paged through', async () => {
         const bodies = await historyOf(bob, room);
         return missed.every((_, index) => bodies.includes(`missed ${index}`));
+      });
+    },
+  },
+  {
+    name: 'banned while the away server was down',
+    once: true,
+    async play(stage) {
+      const { alice, bob, away, home } = stage;
+      const room = await publicRoom(stage);
+      await joinAway(stage, room);
+      await away.kill();
+      succeeded(await alice.post(roomPath(room, 'ban'), { user_id: bob.userId, reason: 'meanwhile' }));
+      await away.start();
+      await gone('the ban comes', bob, room);
+      assert.equal((await bob.put(roomPath(room, 'send', 'm.room.message', bob.transactionId()), {})).status, 403);
+      const refused = await bob.post(`/v3/join/${encodeURIComponent(room.id)}?server_name=${home.serverName}`);
+      assert.equal(refused.status, 403, JSON.stringify(refused.body));
+    },
+  },
+  {
+    name: 'left while the home server was down',
+    once: true,
+    async play(stage) {
+      const { alice, bob, home } = stage;
+      const room = await publicRoom(stage);
+      await joinAway(stage, room);
+      await home.kill();
+      await bob.leave(room);
+      await home.start();
+      await eventually('the leave comes home', async () => (await membershipOf(alice, room, bob)) === 'leave');
+      await joinAway(stage, room);
+    },
+  },
+  {
+    name: 'redactions and state while the away server was down',
+    once: true,
+    async play(stage) {
+      const { alice, bob, away } = stage;
+      const room = await publicRoom(stage);
+      await joinAway(stage, room);
+      const said = await alice.say(room, 'to be taken back');
+      await eventSeen(bob, room, said);
+      await away.kill();
+      succeeded(await alice.put(roomPath(room, 'redact', said, alice.transactionId())));
+      await alice.setState(room, 'm.room.topic', { topic: 'meanwhile' });
+      await alice.setState(room, 'm.room.topic', { topic: 'at last' });
+      await away.start();
+      await eventually('the topic comes', async () => (await stateOf(bob, room, 'm.room.topic'))?.topic === 'at last');
+      await eventually('it is taken back', async () => {
+        const { content } = succeeded(await bob.get(roomPath(room, 'event', said)));
+        return Object.keys(content).length === 0;
       });
     },
   },
