@@ -55,7 +55,7 @@ test('what is JSON gives the same as at once, and what is none is refused by bot
 test('an item that is larger than any event, more items than any request has, and much around them are refused', async () => {
   const long = 'x'.repeat(600_000);
   for (const text of [
-    `{"a":["${long}"]}`,
+    `{"a":["${long.repeat(4)}"]}`,
     `{"a":"${long}"}`,
     `[${'1,'.repeat(300_000)}1]`,
     `{"a":[${'1,'.repeat(20_000)}1]}`,

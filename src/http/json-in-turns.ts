@@ -11,8 +11,8 @@ import { nextTurn } from '../kit/next-turn.ts';
 /** What is dealt with before others get their turn: some milliseconds of work. */
 const CHARS_PER_TURN = 64 * 1024;
 const CHARS_SCANNED_PER_TURN = 1024 * 1024;
-/** An event has at most 64 KiB, and six characters for each where all are escaped. */
-const ITEM_CHARS_MAX = 512 * 1024;
+/** Far more than any event or EDU has, and some hundredths of a second of work. */
+const ITEM_CHARS_MAX = 2 * 1024 * 1024;
 /** What stands around the items. */
 const REST_CHARS_MAX = 512 * 1024;
 const ITEMS_MAX = 10_000;

@@ -108,7 +108,7 @@ async function ephemeralFloods(scene: Scene): Promise<string> {
       push: userIds.map((user_id, index) => ({
         user_id,
         presence: (n + index) % 2 === 0 ? 'online' : 'unavailable',
-        status_msg: `${n}`.repeat(2000),
+        status_msg: `${n % 10}`.repeat(2000),
         last_active_ago: n,
       })),
     },
