@@ -332,8 +332,8 @@ function readUserDevices(userId: UserId, reply: UserDevicesReply): RemoteKeys {
 
 type QueryReply = {
   readonly device_keys: Readonly<Record<string, Readonly<Record<string, JsonObject>>>>;
-  readonly master_keys?: Readonly<Record<string, JsonObject>>;
-  readonly self_signing_keys?: Readonly<Record<string, JsonObject>>;
+  readonly master_keys?: Readonly<Record<string, JsonObject>> | null;
+  readonly self_signing_keys?: Readonly<Record<string, JsonObject>> | null;
 };
 
 function readQueried(userId: UserId, reply: QueryReply): RemoteKeys {

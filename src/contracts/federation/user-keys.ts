@@ -1,5 +1,5 @@
 /** Server-server module "End-to-end encryption": keys of users of another server. */
-import { anyObject, array, object, optional, record, string } from '../../http/schema.ts';
+import { anyObject, array, object, optional, orNull, record, string } from '../../http/schema.ts';
 import { operation } from '../operation.ts';
 
 export const claimUserEncryptionKeys = operation({
@@ -17,7 +17,8 @@ export const queryUserEncryptionKeys = operation({
   body: object({ device_keys: record(array(string)) }),
   reply: object({
     device_keys: record(record(anyObject)),
-    master_keys: optional(record(anyObject)),
-    self_signing_keys: optional(record(anyObject)),
+    // Dendrite says null where none of the users has any.
+    master_keys: optional(orNull(record(anyObject))),
+    self_signing_keys: optional(orNull(record(anyObject))),
   }),
 });
