@@ -105,14 +105,15 @@ export class FillGaps {
   ): Promise<Map<EventId, ArrivalVerdict>> {
     const pool = new Map(wanted.map((pdu) => [pdu.eventId, pdu]));
     const servers = this.#serversFor(live, origin, wanted);
-    const senseless = await this.#fetchPrevEvents(live, servers, pool, budget);
+    const unsound = await this.#fetchPrevEvents(live, servers, pool, budget);
     await this.#deps.state.provideAuthEvents(live, servers, [...pool.values()], budget);
 
     const verdicts = new Map<EventId, ArrivalVerdict>();
     let order = await this.#judgeable(pool, verdicts);
     const isWhole = order.length === pool.size;
-    // Who shows nothing sound between what we have and what they send is not believed what the state was there.
-    const sound = servers.filter((server) => !senseless.has(server));
+    // Who shows nothing sound between what we have and what they send is not believed what the state was there; who cannot
+    // be asked now may show it later, where a state would leave a hole for good.
+    const sound = servers.filter((server) => !unsound.has(server));
     const statesAfter = await this.#statesAfterMissing(live, sound, isWhole ? order : [...pool.values()], budget);
     if (!isWhole) {
       // With the states came auth events that nobody told by themselves.
@@ -142,14 +143,14 @@ export class FillGaps {
     return local !== undefined && serverNameOf(local) === server;
   }
 
-  /** Walks back from the events until what we have is reached, or the budget is used up; gives who made no sense. */
+  /** Walks back from the events until what we have is reached, or the budget is used up; gives who made no sense or did not answer. */
   async #fetchPrevEvents(
     live: LiveRoom,
     servers: readonly ServerName[],
     pool: Map<EventId, Pdu>,
     budget: FetchBudget,
   ): Promise<ReadonlySet<ServerName>> {
-    const senseless = new Set<ServerName>();
+    const unsound = new Set<ServerName>();
     const earliest = this.#deps.graph.forwardExtremities(live).slice(0, EARLIEST_MAX);
     let asked = 0;
     for (let round = 0; round < ROUNDS_MAX && asked < servers.length; round++) {
@@ -159,7 +160,7 @@ export class FillGaps {
       const ask = { earliest, latest: latest.slice(0, EARLIEST_MAX), limit: EVENTS_PER_ROUND };
       const server = servers[asked]!;
       const told = await this.#deps.remote.missing(live, server, ask, budget);
-      if (told === null) senseless.add(server);
+      if (told === null) unsound.add(server);
       const found = told ?? [];
       const known = await this.#deps.events.findManyById(found.map(({ eventId }) => eventId));
       const fresh = found.filter(
@@ -169,7 +170,7 @@ export class FillGaps {
       // Who tells little has no more, and leaves it to the next one.
       if (fresh.length < MANY_EVENTS) asked++;
     }
-    return senseless;
+    return unsound;
   }
 
   /** Prev events that have no state of ours after them and are not among the events themselves. */

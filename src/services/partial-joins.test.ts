@@ -131,7 +131,7 @@ forEachDatabase((database) => {
     assert.equal((await membersOf(alice, room)).length, MEMBERS + 2);
   });
 
-  test('a room is read and written while its members still come, and is whole when they have come', async (t) => {
+  test('v1.6/2: a room is read and written while its members still come, and is whole when they have come', async (t) => {
     const { remote, room, told, gate, alice } = await scene(t);
     const before = (await alice.sync()).next_batch;
 

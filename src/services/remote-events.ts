@@ -92,7 +92,7 @@ export class RemoteEvents {
 
   /**
    * What lies between events that we have and events that we want to connect; only what leads back from `latest`. null
-   * where the server makes no sense: its answer has no form, or not one event in it is usable.
+   * where the server makes no sense, since its answer has no form or not one event in it is usable, or does not answer now.
    */
   async missing(
     live: LiveRoom,
@@ -108,7 +108,7 @@ export class RemoteEvents {
       limit,
       min_depth: 0,
     };
-    let isBad = false;
+    let isSound = true;
     const call = () =>
       this.#deps.client.call(
         server,
@@ -116,13 +116,13 @@ export class RemoteEvents {
         { params: { roomId: live.roomId }, body },
         this.#options,
       );
-    const onBadReply = (): void => {
-      isBad = true;
+    const onUnsound = (): void => {
+      isSound = false;
     };
-    const reply = await this.#ask(server, budget, call, onBadReply);
+    const reply = await this.#ask(server, budget, call, onUnsound);
     const wires = reply?.events.slice(0, limit) ?? [];
     const pdus = await this.#checked(live, wires);
-    if (isBad || (wires.length > 0 && pdus.length === 0)) return null;
+    if (!isSound || (wires.length > 0 && pdus.length === 0)) return null;
     return leadingBack(
       ask.latest.flatMap(({ prevEvents }) => prevEvents),
       pdus,
@@ -234,7 +234,7 @@ export class RemoteEvents {
     server: ServerName,
     budget: FetchBudget,
     call: () => Promise<T>,
-    onBadReply?: () => void,
+    onUnsound?: () => void,
   ): Promise<T | null> {
     if (!budget.takeRequest()) return null;
     try {
@@ -242,13 +242,14 @@ export class RemoteEvents {
     } catch (error) {
       if (this.#deps.signal.aborted) {
         budget.mayHaveMoreLater = true;
+        onUnsound?.();
         return null;
       }
       if (!(error instanceof RemoteError)) throw error;
       const { fault, remoteStatus } = error;
       const isPassing = fault === 'unreachable' || fault === 'backing-off' || (remoteStatus ?? 0) >= 500;
       if (isPassing || remoteStatus === 429) budget.mayHaveMoreLater = true;
-      if (fault === 'bad-reply') onBadReply?.();
+      if (isPassing || remoteStatus === 429 || fault === 'bad-reply') onUnsound?.();
       this.#deps.log.debug(`${server} does not tell events that we lack.`, { reason: reasonOf(error) });
       return null;
     }

@@ -283,6 +283,22 @@ forEachDatabase((database) => {
     assert.deepEqual(await saidIn(alice, room), ['missing', 'last']);
   });
 
+  test('where nobody can be asked now what is missing, no state is taken in its place: what came waits, and leaves no hole', async (t) => {
+    const { clock, alice, room, played, remote } = await scene(t);
+    played.say('missing');
+    const last = played.say('last');
+    remote.route('POST', /get_missing_events/, () => ({ status: 503, json: {} }));
+
+    assert.deepEqual(await played.send([last]), { [last.eventId]: {} });
+    assert.deepEqual(await saidIn(alice, room), []);
+    assert.equal(remote.requestsTo(/state/).length, 0);
+
+    played.answer();
+    clock.advance(31_000);
+    for (let asked = 0; asked < 500 && (await saidIn(alice, room)).length === 0; asked++);
+    assert.deepEqual(await saidIn(alice, room), ['missing', 'last']);
+  });
+
   test('an event whose state key has more bytes than characters is rejected, and what follows it is taken in, in old rooms (A7)', async (t) => {
     for (const version of ['10', '11'] as const) {
       const { alice, room, played, remote } = await scene(t, version);
