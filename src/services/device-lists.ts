@@ -107,9 +107,10 @@ export class DeviceLists {
 
   /**
    * Tells the servers in a room that a user of ours has joined of the user's devices, unless they are in another room with
-   * the user and so know of them.
+   * the user and so know of them. `isByHearsay`: the servers are only said to be in the room; they hear nothing of users
+   * who never had keys.
    */
-  introduce(userId: UserId, roomNo: number): Promise<void> {
+  introduce(userId: UserId, roomNo: number, isByHearsay: boolean): Promise<void> {
     return this.exclusively(userId, async () => {
       const { db } = this.#deps;
       const rooms = await this.#roomsOf(userId);
@@ -117,7 +118,7 @@ export class DeviceLists {
       const servers = await listServersOfRooms(db, rooms);
       const known = new Set(rooms.flatMap((each) => (each === roomNo ? [] : (servers.get(each) ?? []))));
       const destinations = this.#destinations(servers.get(roomNo) ?? []).filter((server) => !known.has(server));
-      await this.#tellDevices(userId, destinations);
+      await this.#tellDevices(userId, destinations, isByHearsay);
     });
   }
 
@@ -126,15 +127,17 @@ export class DeviceLists {
     const destinations = this.#destinations(servers);
     if (destinations.length === 0) return;
     const concerned = after === undefined ? userIds : await listToldDeviceLists(this.#deps.db, userIds, after);
-    for (const userId of concerned) await this.exclusively(userId, () => this.#tellDevices(userId, destinations));
+    for (const userId of concerned) await this.exclusively(userId, () => this.#tellDevices(userId, destinations, true));
   }
 
-  async #tellDevices(userId: UserId, destinations: readonly ServerName[]): Promise<void> {
+  async #tellDevices(userId: UserId, destinations: readonly ServerName[], isByHearsay: boolean): Promise<void> {
     if (destinations.length === 0) return;
     const { db, stream, tellsNames } = this.#deps;
     const keys = (await keysOfUsers(db, [userId], null)).get(userId)?.devices;
     // Not a change: who knows the devices by another way is at this number already.
     const streamId = (await findDeviceList(db, userId))?.streamId ?? 0;
+    // There never were keys: no server can have missed anything.
+    if (isByHearsay && streamId === 0) return;
     const edus = (await listDevices(db, userId)).slice(0, INTRODUCED_MAX).map(({ deviceId, displayName }): EduFor => {
       const device = keys?.get(deviceId);
       const name = tellsNames ? displayName : null;

@@ -31,7 +31,8 @@ export class DeviceListsOut {
       if (kind !== 'event' || roomNo === null || about === null || serverNameOf(about) !== serverName) return;
       this.#deeds.start(async () => {
         const live = await rooms.find((await events.room(roomNo)).roomId);
-        if (live?.membershipOf(about) === 'join' && live.hasRemoteServers) await deviceLists.introduce(about, roomNo);
+        if (live?.membershipOf(about) !== 'join' || !live.hasRemoteServers) return;
+        await deviceLists.introduce(about, roomNo, live.isPartial);
       });
     });
   }
