@@ -1,6 +1,7 @@
 /**
- * What other servers tell besides events: who types, who has read how far, who is there, messages to devices and keys. Each is checked for whose word
- * it is (threat C14): a server speaks for its own users only, and in a room only where it takes part.
+ * What other servers tell besides events: who types, who has read how far, who is there, messages to devices and keys.
+ * Each is checked for whose word it is (threat C14): a server speaks for its own users only, and in a room only where it
+ * takes part.
  * Spec v1.19: https://spec.matrix.org/v1.19/server-server-api/#edus
  */
 import {

@@ -143,7 +143,10 @@ export class FillGaps {
     return local !== undefined && serverNameOf(local) === server;
   }
 
-  /** Walks back from the events until what we have is reached, or the budget is used up; gives who made no sense or did not answer. */
+  /**
+   * Walks back from the events until what we have is reached, or the budget is used up; gives who made no sense or did not
+   * answer.
+   */
   async #fetchPrevEvents(
     live: LiveRoom,
     servers: readonly ServerName[],

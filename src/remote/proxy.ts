@@ -1,6 +1,6 @@
 /**
  * Forward proxies: which connections go through one, and the tunnel through it (HTTP CONNECT, RFC 9110, 9.3.6). The proxy
- * is the admin's choice, so it may lie in a network of theirs; where a tunnel leads is judged as any other connection is.
+ * is the admin's choice, so it may lie in a network of theirs; where a tunnel leads is judged like all other connections.
  */
 import { BlockList, isIP, type Socket } from 'node:net';
 import { RemoteError } from './remote-error.ts';

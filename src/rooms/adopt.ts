@@ -86,7 +86,10 @@ export async function adoptRoom(deps: AppendDeps, work: RoomWork, adoption: Adop
   const inState = checkAuth(live.rules, join, lookup, { hasAuthorisingSignature: () => true });
   if (!inState.allowed) throw forbidden(`The join is not allowed in the room: ${inState.reason}.`);
 
-  const snapshotBefore = await snapshotOf(work, [...state.values()]);
+  const changes = [...state.values()].map(
+    ({ pdu, eventNo }): StateChange => [work.keyNo(pdu.type, pdu.stateKey!), eventNo],
+  );
+  const snapshotBefore = await snapshotOf(work, changes);
   const parents = await work.find(join.prevEvents);
   // What we saw of the room before we left is history; it may have gone on without us from anywhere.
   work.clearExtremities();
@@ -193,15 +196,14 @@ function judge(rules: RoomRules, pdu: Pdu, taken: ReadonlyMap<EventId, StoredEve
 /** The create event of a room that it names: the sigil is all that differs. */
 const createIdOf = (roomId: RoomId): EventId => `$${roomId.slice(1)}` as EventId;
 
-async function snapshotOf(work: RoomWork, state: readonly StoredEvent[]): Promise<number> {
-  const changes = state.map(({ pdu, eventNo }): StateChange => [work.keyNo(pdu.type, pdu.stateKey!), eventNo]);
+/** A snapshot of a whole state, some keys at a time; null for one without any. */
+export async function snapshotOf(work: RoomWork, changes: readonly StateChange[]): Promise<number | null> {
   // In order of keys, so that each part adds a subtree of its own.
-  changes.sort((left, right) => left[0] - right[0]);
+  const sorted = changes.toSorted((left, right) => left[0] - right[0]);
   let snapshotNo: number | null = null;
-  for (let start = 0; start < changes.length; start += KEYS_PER_SNAPSHOT) {
+  for (let start = 0; start < sorted.length; start += KEYS_PER_SNAPSHOT) {
     await nextTurn();
-    snapshotNo = await work.snapshot(snapshotNo, changes.slice(start, start + KEYS_PER_SNAPSHOT));
+    snapshotNo = await work.snapshot(snapshotNo, sorted.slice(start, start + KEYS_PER_SNAPSHOT));
   }
-  if (snapshotNo === null) throw new Error('A state without events was taken for a room.');
   return snapshotNo;
 }

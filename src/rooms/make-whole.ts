@@ -12,12 +12,11 @@ import { type Pdu, stateKeyTuple } from '../core/pdu.ts';
 import { nextTurn } from '../kit/next-turn.ts';
 import { listEventsForwards, type Standing } from '../storage/events.ts';
 import type { Membership } from '../storage/room-state.ts';
-import { takeIn } from './adopt.ts';
+import { snapshotOf, takeIn } from './adopt.ts';
 import { type AppendDeps, applyRedactions, lookupAt } from './append.ts';
 import { judgeAlone } from './arrivals.ts';
 import { resolveSnapshots, resolveTips } from './resolve-state.ts';
 import type { RoomWork } from './room-work.ts';
-import type { StateChange } from './state-tree.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 /** What was fetched for one join of ours. */
@@ -39,8 +38,6 @@ export type BecameWhole = {
 
 /** How many events of a state are looked at before others get their turn. */
 const CHUNK = 500;
-/** How many keys of a snapshot are made at a time. */
-const KEYS_PER_SNAPSHOT = 2000;
 /** How many events since the join are read at a time. */
 const PAGE = 100;
 
@@ -191,7 +188,6 @@ class Again {
     for (const prevId of new Set(event.pdu.prevEvents)) {
       const told = join?.statesBefore.get(prevId);
       const parent = parents.get(prevId)?.row;
-      // A parent that came later than the event is not judged again yet.
       const state = parent === undefined || parent.position === null ? null : parent.snapshotNo;
       // A parent that came later than the event is not judged again yet.
       const isLate = (parent?.position ?? 0) > Math.max(event.position, first);
@@ -246,12 +242,7 @@ class Again {
         if (pdu.type === 'm.room.member') this.memberships.set(eventNo, pdu.content['membership'] as Membership);
       }
     }
-    const changes: StateChange[] = [...byKey].sort((left, right) => left[0] - right[0]);
-    let snapshotNo: number | null = null;
-    for (let start = 0; start < changes.length; start += KEYS_PER_SNAPSHOT) {
-      await nextTurn();
-      snapshotNo = await work.snapshot(snapshotNo, changes.slice(start, start + KEYS_PER_SNAPSHOT));
-    }
+    const snapshotNo = await snapshotOf(work, [...byKey]);
     if (snapshotNo === null) throw forbidden('The state that was told has no events.');
     return snapshotNo;
   }

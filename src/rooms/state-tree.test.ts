@@ -4,18 +4,19 @@ import fc from 'fast-check';
 import { decodePack, type NodePack, type StateChange, StateTrees } from './state-tree.ts';
 
 /** Trees over a store in memory that has to decode whatever it is asked for. */
-function storedTrees(): { trees: StateTrees; stored: Map<number, Uint8Array>; loads: () => number } {
-  const stored = new Map<number, Uint8Array>();
+/** Trees on stored snapshots, none of which is in memory yet. */
+function storedTrees(stored = new Map<number, Uint8Array>()) {
   const cache = new Map<number, NodePack>();
-  let loads = 0;
+  const counts = { loads: 0, packs: 0 };
   const trees = new StateTrees(
     (snapshotNo) => cache.get(snapshotNo),
     async (snapshotNos) => {
-      loads++;
+      counts.loads++;
+      counts.packs += snapshotNos.length;
       for (const snapshotNo of snapshotNos) cache.set(snapshotNo, decodePack(snapshotNo, stored.get(snapshotNo)!));
     },
   );
-  return { trees, stored, loads: () => loads };
+  return { trees, stored, counts };
 }
 
 const change = fc.tuple(fc.integer({ min: 0, max: 300 }), fc.option(fc.integer({ min: 1, max: 2 ** 40 })));
@@ -82,20 +83,12 @@ test('two snapshots that differ in one key are told apart without loading the ro
   const all = Array.from({ length: 4096 }, (_, keyNo) => [keyNo, keyNo + 1] as const);
   stored.set(1, (await trees.change(null, 1, all)).nodes);
   stored.set(2, (await trees.change(1, 2, [[77, 9999]])).nodes);
-  let asked = 0;
-  const cold = new Map<number, NodePack>();
-  const fresh = new StateTrees(
-    (snapshotNo) => cold.get(snapshotNo),
-    async (snapshotNos) => {
-      asked += snapshotNos.length;
-      for (const snapshotNo of snapshotNos) cold.set(snapshotNo, decodePack(snapshotNo, stored.get(snapshotNo)!));
-    },
-  );
+  const { trees: fresh, counts } = storedTrees(stored);
 
   const differences = await fresh.difference(1, 2);
 
   assert.deepEqual(differences, [{ keyNo: 77, before: 78, after: 9999 }]);
-  assert.equal(asked, 2);
+  assert.equal(counts.packs, 2);
 });
 
 test('some keys of a snapshot are read together, each height of the tree in one load', async () => {
@@ -103,20 +96,12 @@ test('some keys of a snapshot are read together, each height of the tree in one 
   for (let member = 0; member < 300; member++) {
     stored.set(member + 1, (await trees.change(member || null, member + 1, [[member, 1000 + member]])).nodes);
   }
-  let loads = 0;
-  const cold = new Map<number, NodePack>();
-  const fresh = new StateTrees(
-    (snapshotNo) => cold.get(snapshotNo),
-    async (snapshotNos) => {
-      loads++;
-      for (const snapshotNo of snapshotNos) cold.set(snapshotNo, decodePack(snapshotNo, stored.get(snapshotNo)!));
-    },
-  );
+  const { trees: fresh, counts } = storedTrees(stored);
 
   const found = await fresh.getMany(300, [0, 299, 7, 5000, 150]);
 
   assert.deepEqual(found, [1000, 1299, 1007, 0, 1150]);
-  assert.ok(loads <= 10, `${loads} loads`);
+  assert.ok(counts.loads <= 10, `${counts.loads} loads`);
 });
 
 test('one key is read in many snapshots at once, and what they share is walked once', async () => {
@@ -126,15 +111,7 @@ test('one key is read in many snapshots at once, and what they share is walked o
     const changes: StateChange[] = [[member, 1000 + member], ...renamed];
     stored.set(member + 1, (await trees.change(member || null, member + 1, changes)).nodes);
   }
-  let loads = 0;
-  const cold = new Map<number, NodePack>();
-  const fresh = new StateTrees(
-    (snapshotNo) => cold.get(snapshotNo),
-    async (snapshotNos) => {
-      loads++;
-      for (const snapshotNo of snapshotNos) cold.set(snapshotNo, decodePack(snapshotNo, stored.get(snapshotNo)!));
-    },
-  );
+  const { trees: fresh, counts } = storedTrees(stored);
   const snapshotNos = Array.from({ length: 300 }, (_, index) => 300 - index);
 
   const found = await fresh.getInEach(snapshotNos, 7);
@@ -143,5 +120,5 @@ test('one key is read in many snapshots at once, and what they share is walked o
   for (const snapshotNo of snapshotNos) each.push((await trees.get(snapshotNo, 7)) ?? 0);
   assert.deepEqual(found, each);
   assert.deepEqual([found[0], found[150], found.at(-1)], [5299, 5099, 0]);
-  assert.ok(loads <= 10, `${loads} loads`);
+  assert.ok(counts.loads <= 10, `${counts.loads} loads`);
 });

@@ -1,10 +1,13 @@
 /** Those who wait until a partial room is whole. */
+import { MatrixError } from '../core/errors.ts';
 import type { RoomId } from '../core/ids.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { LiveRoom } from './live-room.ts';
 
 /** How many may wait for all rooms together: whoever comes beyond them is told at once that it is not whole. */
 const WAITING_MAX = 5000;
+/** How long a client waits. */
+const CLIENT_WAIT_MS = 60_000;
 
 export class WholeWaits {
   readonly #clock: Clock;
@@ -19,6 +22,13 @@ export class WholeWaits {
   /** Waits until a room is whole; false where it is not by then. */
   async until(live: LiveRoom, timeoutMs: number): Promise<boolean> {
     return !live.isPartial || this.#wait(live.roomId, timeoutMs);
+  }
+
+  /** Waits until the members of a room are known, for a client that needs them. Throws 503 where that takes too long. */
+  async need(live: LiveRoom): Promise<void> {
+    if (await this.until(live, CLIENT_WAIT_MS)) return;
+    const message = 'The members of this room are still being fetched. Please try again later.';
+    throw new MatrixError(503, 'M_UNKNOWN', message);
   }
 
   /** The server stops: nobody waits any more. */

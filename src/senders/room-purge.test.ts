@@ -50,8 +50,8 @@ async function traces(db: Reader, roomNo: number): Promise<string[]> {
   );
   const left = [];
   for (const name of known) {
-    const template = Object.assign([`select count(*) as count from ${name} where room_no = `, ''], { raw: [] });
-    const row = await db.first<{ count: number }>(sql(template as unknown as TemplateStringsArray, roomNo));
+    const parts = [`select count(*) as count from ${name} where room_no = `, ''];
+    const row = await db.first<{ count: number }>(sql(Object.assign(parts, { raw: parts }), roomNo));
     if (Number(row!.count) > 0) left.push(`${name} ${row!.count}`);
   }
   return left;

@@ -59,8 +59,6 @@ const MEMBERSHIPS: ReadonlySet<JsonValue | undefined> = new Set<MembershipState>
   'leave',
   'ban',
 ]);
-/** How long who acts on a user waits for the members of a room that was just joined. */
-const WHOLE_WAIT_MS = 60_000;
 /** Keys of a member event that a client does not choose: we fill them in where they belong. */
 const NOT_OF_CLIENTS = new Set(['membership', 'join_authorised_via_users_server', 'third_party_signed']);
 
@@ -228,12 +226,8 @@ export class Membership {
   async #roomKnowing(roomId: RoomId, userId: UserId): Promise<LiveRoom> {
     const live = await roomOfMember(this.#deps.rooms, roomId);
     if (!live.isPartial || live.membershipOf(userId) !== null) return live;
-    if (await this.#deps.rooms.whole.until(live, WHOLE_WAIT_MS)) return roomOfMember(this.#deps.rooms, roomId);
-    throw new MatrixError(
-      503,
-      'M_UNKNOWN',
-      'The members of this room are still being fetched. Please try again later.',
-    );
+    await this.#deps.rooms.whole.need(live);
+    return roomOfMember(this.#deps.rooms, roomId);
   }
 
   /** Invites a user. Throws 403 where the inviter may not, or the user wants no invites, is in the room or is banned. */

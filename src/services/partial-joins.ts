@@ -4,7 +4,6 @@
  * crash it goes on.
  * Spec v1.19: https://spec.matrix.org/v1.19/server-server-api/#joining-rooms
  */
-
 import { MatrixError } from '../core/errors.ts';
 import type { EventId, RoomId, ServerName } from '../core/ids.ts';
 import type { Clock } from '../kit/clock.ts';

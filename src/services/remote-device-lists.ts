@@ -32,6 +32,7 @@ import {
 import type { Statement } from '../storage/sql.ts';
 import type { Stream } from '../stream/stream.ts';
 import type { DeviceLists } from './device-lists.ts';
+import { withDisplayName } from './published-device-keys.ts';
 
 export type RemoteDeviceListsDeps = {
   readonly db: Database;
@@ -174,11 +175,13 @@ export class RemoteDeviceLists {
     }
     try {
       const { lists, streamId } = await ask();
-      for (const [userId, mark] of marks) {
-        await this.#queue.run(userId, async () => {
-          if (!mark.isOutdated) await this.#store(userId, lists.get(userId)!, { position, streamId });
-        });
-      }
+      await Promise.all(
+        [...marks].map(([userId, mark]) =>
+          this.#queue.run(userId, async () => {
+            if (!mark.isOutdated) await this.#store(userId, lists.get(userId)!, { position, streamId });
+          }),
+        ),
+      );
       return lists;
     } finally {
       for (const [userId, mark] of marks) {
@@ -297,7 +300,7 @@ function readDevice(
   const { unsigned: _, ...keys } = given;
   if (deviceId.length > DEVICE_ID_CHARS_MAX || faultOfDeviceKeys(userId, deviceId, keys) !== null) return null;
   const name = typeof displayName === 'string' ? displayName.slice(0, NAME_CHARS_MAX) : null;
-  return name === null ? keys : { ...keys, unsigned: { device_display_name: name } };
+  return withDisplayName(keys, name);
 }
 
 function readSigningKey(

@@ -66,21 +66,24 @@ export class RemoteTimes {
     ask: NearAsk,
     { above, than }: { readonly above: EventId; readonly than: number | null },
   ): Promise<StoredEvent | null> {
-    const { events, remote, backfill } = this.#deps;
+    const { remote, backfill } = this.#deps;
     for (const server of await serversToAsk(this.#deps, live, SERVERS_MAX)) {
       const told = await remote.near(live, server, ask);
       if (told === null) continue;
       if (than !== null && Math.abs(told.originServerTs - ask.ts) >= Math.abs(than - ask.ts)) continue;
-      if (!(await this.#isPlaced(live, told.eventId))) await backfill.reach(live, server, told.eventId, above);
-      const found = await events.findById(told.eventId);
-      if (found !== undefined && found.row.roomNo === live.roomNo && found.row.position !== null) return found;
+      const placed = await this.#placed(live, told.eventId);
+      if (placed !== null) return placed;
+      await backfill.reach(live, server, told.eventId, above);
+      const reached = await this.#placed(live, told.eventId);
+      if (reached !== null) return reached;
     }
     return null;
   }
 
-  async #isPlaced(live: LiveRoom, eventId: EventId): Promise<boolean> {
+  /** An event where it has a place in the room. */
+  async #placed(live: LiveRoom, eventId: EventId): Promise<StoredEvent | null> {
     const event = await this.#deps.events.findById(eventId);
-    return event !== undefined && event.row.roomNo === live.roomNo && event.row.position !== null;
+    return event?.row.roomNo === live.roomNo && event.row.position !== null ? event : null;
   }
 
   /** Ends what goes on in the background. */

@@ -1,5 +1,5 @@
 /** Reading rooms: pages of history, the surroundings of an event, state and members, as a given user may see them. */
-import { forbidden, invalidParam, MatrixError, notFound } from '../core/errors.ts';
+import { forbidden, invalidParam, notFound } from '../core/errors.ts';
 import type { RoomEventFilter } from '../core/filter.ts';
 import type { EventId, RoomId, UserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json-value.ts';
@@ -49,8 +49,6 @@ export type MembersAsk = { readonly at?: string; readonly membership?: string; r
 
 /** How many events a reader gets at once, whatever was asked. */
 const LIMIT_MAX = 1000;
-/** How long who asks for members waits for those of a room that was just joined. */
-const WHOLE_WAIT_MS = 60_000;
 const LIMIT_DEFAULT = 10;
 
 export class RoomHistory {
@@ -217,7 +215,7 @@ export class RoomHistory {
   /** The state of a room as a list in JSON: the current one, or for who left that at the leaving. Throws 403. */
   async state(reader: ViewReader, roomId: RoomId): Promise<string> {
     const { live, until } = await this.#deps.reader.access(roomId, reader.userId);
-    await this.#whole(live);
+    await this.#deps.rooms.whole.need(live);
     const state =
       until === null ? await this.#deps.reader.currentState(live) : await this.#deps.reader.stateAfter(live, until);
     return `[${(await this.#deps.views.texts(live, state, reader, { isState: true })).join(',')}]`;
@@ -228,7 +226,7 @@ export class RoomHistory {
     const { reader } = this.#deps;
     const { live, until } = await reader.access(roomId, userId);
     if (type === 'm.room.member' && live.isPartial && live.membershipOf(stateKey as UserId) === null) {
-      await this.#whole(live);
+      await this.#deps.rooms.whole.need(live);
     }
     const event =
       until === null
@@ -255,7 +253,7 @@ export class RoomHistory {
   async members(reader: ViewReader, roomId: RoomId, ask: MembersAsk): Promise<string> {
     const access = await this.#deps.reader.access(roomId, reader.userId);
     const { live } = access;
-    await this.#whole(live);
+    await this.#deps.rooms.whole.need(live);
     const at = await this.#pointOf(access, ask.at);
     const keyNos: number[] = [];
     live.keys.forEach((key, keyNo) => {
@@ -274,16 +272,6 @@ export class RoomHistory {
     return `{"chunk":[${texts.join(',')}]}`;
   }
 
-  /** Waits until the members of a room that was just joined are known. Throws 503 where that takes too long. */
-  async #whole(live: LiveRoom): Promise<void> {
-    if (await this.#deps.rooms.whole.until(live, WHOLE_WAIT_MS)) return;
-    throw new MatrixError(
-      503,
-      'M_UNKNOWN',
-      'The members of this room are still being fetched. Please try again later.',
-    );
-  }
-
   /** The event whose state is asked for: the last one at a token, or at the user's leaving; null stands for now. */
   async #pointOf({ live, until }: Access, token: string | undefined): Promise<StoredEvent | null> {
     if (token === undefined || token === '') return until;
@@ -300,7 +288,7 @@ export class RoomHistory {
   async joinedMembers(userId: UserId, roomId: RoomId): Promise<string> {
     const live = await this.#deps.rooms.find(roomId);
     if (live?.membershipOf(userId) !== 'join') throw forbidden('You are not in this room.');
-    await this.#whole(live);
+    await this.#deps.rooms.whole.need(live);
     const eventNos: number[] = [];
     for (const [member, membership] of live.members) {
       const eventNo = membership === 'join' ? live.currentNo('m.room.member', member) : null;

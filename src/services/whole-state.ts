@@ -75,7 +75,9 @@ export class WholeState {
     const { progress } = how;
     progress.total = all.length;
     progress.known = all.length - lacking.length;
-    const intake = new Intake(this.#deps, live, new Set(lacking), () => progress.known++);
+    const intake = new Intake(this.#deps, live, new Set(lacking), (count) => {
+      progress.known += count;
+    });
     if (lacking.length > SINGLE_EVENTS_MAX) await this.#stream(live, server, eventId, intake);
     else await this.#single(server, lacking, intake);
     await intake.end();
@@ -172,7 +174,7 @@ class Intake {
   readonly #deps: WholeStateDeps;
   readonly #live: LiveRoom;
   readonly #wanted: Set<EventId>;
-  readonly #onStored: () => void;
+  readonly #onStored: (count: number) => void;
   #pending: JsonObject[] = [];
   readonly #inWork = new Set<Promise<void>>();
   /** Checked and good, and not stored yet. */
@@ -181,7 +183,7 @@ class Intake {
   #count = 0;
   #failure: unknown = null;
 
-  constructor(deps: WholeStateDeps, live: LiveRoom, wanted: Set<EventId>, onStored: () => void) {
+  constructor(deps: WholeStateDeps, live: LiveRoom, wanted: Set<EventId>, onStored: (count: number) => void) {
     this.#deps = deps;
     this.#live = live;
     this.#wanted = wanted;
@@ -255,7 +257,7 @@ class Intake {
     for (let start = 0; start < chosen.length; start += STORED_AT_ONCE) {
       const some = chosen.slice(start, start + STORED_AT_ONCE);
       await rooms.keepOutliers(this.#live.roomId, some);
-      for (const _ of some) this.#onStored();
+      this.#onStored(some.length);
     }
   }
 }

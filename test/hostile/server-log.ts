@@ -34,7 +34,7 @@ export class ServerLog {
   }
 }
 
-/** Whether a line tells of something turned down: any that names one of these, but for requests that went well. */
+/** Whether a line tells of something turned down: it names one of these, and no request that went well. */
 export function tellsOfRefusal(line: LogLine, names: readonly string[]): boolean {
   if (!names.some((name) => line.text.includes(name))) return false;
   return line.namespace !== 'access' || /"status":[45]\d\d/.test(line.text);

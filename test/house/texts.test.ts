@@ -27,7 +27,7 @@ test('bad texts are found, each for its reason', () => {
   const wrong = (text: string, path = 'src/rooms/append.ts'): string =>
     describe(checkText(path, path.startsWith('src/') ? `/** Appends. */\n${text}` : text));
 
-  assert.match(wrong(`open('/work/main/x')`), /append\.ts:2: a path of one machine/);
+  assert.match(wrong(`open('/root/x')`), /append\.ts:2: a path of one machine/);
   assert.match(wrong(`open('/home/alice/x')`), /a path of one machine/);
   assert.match(wrong(`open('/tmp/x')`), /os\.tmpdir/);
   assert.match(wrong('// TODO: later'), /needs an issue/);
